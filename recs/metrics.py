@@ -33,15 +33,15 @@ def ndcg_at_k(recommended: IntArray, relevant: Sequence[IntArray], *, k: int) ->
     """
     hits, sizes = _hits(recommended, relevant, k=k)
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
-    ideals: FloatArray = np.concatenate([[0.0], np.cumsum(discounts)])
-    gains: FloatArray = np.asarray(hits @ discounts[: hits.shape[1]])
+    ideals = np.concatenate([[0.0], np.cumsum(discounts)])
+    gains = hits @ discounts[: hits.shape[1]]
     return _mean(gains, ideals[np.minimum(sizes, k)])
 
 
 def hit_rate_at_k(recommended: IntArray, relevant: Sequence[IntArray], *, k: int) -> float:
     """Compute the share of users with at least one relevant item in the top k."""
     hits, sizes = _hits(recommended, relevant, k=k)
-    return _mean(hits.any(axis=1).astype(np.float64), np.minimum(sizes, 1))
+    return _mean(np.minimum(hits.sum(axis=1), 1), np.minimum(sizes, 1))
 
 
 def catalog_coverage(recommended: IntArray, *, n_items: int, k: int) -> float:
