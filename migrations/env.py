@@ -1,0 +1,44 @@
+"""Alembic's entry: move the tables, then re-apply every file under sql/.
+
+The connection comes from `recs.migration`; `alembic` alone has nothing to connect to.
+"""
+
+from __future__ import annotations
+
+from alembic import context
+
+from recs import schema
+from recs.migration import apply_sql_files, offline_sql, prepare_schema
+
+VERSION_TABLE = {"version_table": "alembic_version", "version_table_schema": schema.SCHEMA}
+
+
+def run_offline() -> None:
+    """Print the SQL of all steps instead of running them."""
+    context.configure(
+        dialect_name="postgresql", literal_binds=True, target_metadata=schema.metadata,
+        **VERSION_TABLE,
+    )  # fmt: skip
+    with context.begin_transaction():
+        migration = context.get_context()
+        for statement in offline_sql.before:
+            migration.impl.static_output(statement)
+        context.run_migrations()
+        for statement in offline_sql.after():
+            migration.impl.static_output(statement)
+
+
+def run_online() -> None:
+    """Migrate over the connection that the caller opened, in its transaction."""
+    connection = context.config.attributes["connection"]
+    prepare_schema(connection)
+    context.configure(connection=connection, target_metadata=schema.metadata, **VERSION_TABLE)
+    with context.begin_transaction():
+        context.run_migrations()
+    apply_sql_files(connection)
+
+
+if context.is_offline_mode():
+    run_offline()
+else:
+    run_online()

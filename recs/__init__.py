@@ -1,0 +1,18 @@
+"""Make PostgreSQL the recommender: pgvector, a two-tower model, cold start as SQL.
+
+The main path, in the order it runs: `recs.loading` (files into tables), `recs.training`
+(train, publish, gate), `sql/functions/recommend.sql` (serve) and `recs.repository` (call it
+from Python).
+"""
+
+from recs.errors import RecsError
+from recs.repository import AsyncRecommender, Interaction, Item, Recommendation, Recommender
+
+__all__ = [
+    "AsyncRecommender",
+    "Interaction",
+    "Item",
+    "Recommendation",
+    "Recommender",
+    "RecsError",
+]

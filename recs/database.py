@@ -1,0 +1,175 @@
+"""Which database, and how to reach it: DSNs, engines, the checks a server must pass."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from psycopg import conninfo
+from sqlalchemy import Connection, Engine, create_engine
+
+from recs import server
+from recs.errors import BadInput, ConnectionFailed, NotMigrated, ServerUnsuitable
+
+MINIMUM_POSTGRESQL = 15_00_00
+MINIMUM_PGVECTOR = (0, 8, 4)
+SCHEMA = "recs"
+_LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGPORT")
+
+
+def find_dsn(dsn: str | None = None) -> str:
+    """Return the DSN to use.
+
+    In this order: `dsn`, $DATABASE_URL, libpq's own variables (then the empty DSN, which libpq
+    completes), the embedded server in a local folder, which is started if need be.
+    """
+    if dsn is None:
+        dsn = os.environ.get("DATABASE_URL")
+    if dsn:
+        return libpq_dsn(dsn)
+    if any(os.environ.get(name) for name in _LIBPQ_VARIABLES):
+        return ""
+    return server.start().dsn
+
+
+def libpq_dsn(dsn: str) -> str:
+    """Turn a SQLAlchemy URL (postgresql+psycopg://) into one libpq reads; check it.
+
+    Raises:
+        BadInput: it is not a connection string.
+    """
+    scheme, separator, rest = dsn.partition("://")
+    if separator and scheme.startswith("postgres"):
+        dsn = f"postgresql://{rest}"
+    try:
+        conninfo.conninfo_to_dict(dsn)
+    except psycopg.ProgrammingError as error:
+        raise BadInput(
+            f"not a connection string: {str(error).strip()}",
+            hint="expected postgresql://user:password@host:port/database or libpq's key=value form",
+        ) from error
+    return dsn
+
+
+def make_engine(dsn: str | None = None, *, tenant_id: str | None = None) -> Engine:
+    """Return an engine on `find_dsn(dsn)` whose connections see `tenant_id` only.
+
+    The engine keeps no pool: commands are short, and advisory locks belong to one session.
+    """
+    from sqlalchemy.pool import NullPool
+
+    return create_engine(
+        "postgresql+psycopg://",
+        creator=_connector(find_dsn(dsn), tenant_id),
+        poolclass=NullPool,
+    )
+
+
+def _connector(dsn: str, tenant_id: str | None) -> Callable[[], Any]:
+    def connect_once() -> psycopg.Connection[Any]:
+        connection = connect(dsn)
+        if tenant_id is not None:
+            connection.execute("SELECT set_config('recs.tenant_id', %s, false)", [tenant_id])
+            connection.commit()
+        return connection
+
+    return connect_once
+
+
+def connect(dsn: str) -> psycopg.Connection[Any]:
+    """Open a psycopg connection.
+
+    Raises:
+        ConnectionFailed: with what libpq said.
+    """
+    try:
+        return psycopg.connect(dsn, fallback_application_name="recs")
+    except psycopg.OperationalError as error:
+        raise ConnectionFailed(
+            f"cannot connect: {str(error).strip()}",
+            hint="check DATABASE_URL (or --dsn); without either, recs uses its embedded server",
+        ) from error
+
+
+def driver_connection(connection: Connection) -> psycopg.Connection[Any]:
+    """Return the psycopg connection under `connection`, in the same transaction.
+
+    For COPY, and for SQL files: SQLAlchemy would read `:name` and `%` in them.
+    """
+    raw = connection.connection.driver_connection
+    if not isinstance(raw, psycopg.Connection):
+        raise BadInput(
+            f"recs needs psycopg 3 under SQLAlchemy, got {type(raw).__name__}",
+            hint="use a postgresql+psycopg:// URL",
+        )
+    return raw
+
+
+def check_server(connection: psycopg.Connection[Any]) -> None:
+    """Check PostgreSQL's version, pgvector's version, and that the extension is there or can be.
+
+    Raises:
+        ServerUnsuitable: naming what is missing and how to get it.
+    """
+    _check_postgresql(connection.info.server_version)
+    row = connection.execute(
+        "SELECT default_version, installed_version FROM pg_available_extensions"
+        " WHERE name = 'vector'"
+    ).fetchone()
+    if row is None:
+        raise ServerUnsuitable(
+            "the server has no pgvector",
+            hint="install the package postgresql-NN-pgvector on the server, or turn the "
+            "extension 'vector' on at your provider",
+        )
+    default, installed = row
+    _check_pgvector(installed or default, installed=installed is not None)
+    if installed is None:
+        _check_may_create_extension(connection)
+
+
+def _check_postgresql(version: int) -> None:
+    if version < MINIMUM_POSTGRESQL:
+        raise ServerUnsuitable(
+            f"PostgreSQL >= 15 is needed, got {version // 10_000}.{version % 10_000}",
+            hint="upgrade the server, or name another with DATABASE_URL",
+        )
+
+
+def _check_pgvector(version: str, *, installed: bool) -> None:
+    if tuple(int(part) for part in version.split(".")[:3]) >= MINIMUM_PGVECTOR:
+        return
+    remedy = "ALTER EXTENSION vector UPDATE" if installed else "CREATE EXTENSION vector"
+    raise ServerUnsuitable(
+        f"pgvector >= 0.8.4 is needed, got {version} (CVE-2026-3172 and index corruption before)",
+        hint=f"install a newer pgvector on the server, then: {remedy}",
+    )
+
+
+def _check_may_create_extension(connection: psycopg.Connection[Any]) -> None:
+    # `vector` is a trusted extension: CREATE on the database is enough.
+    row = connection.execute(
+        "SELECT has_database_privilege(current_database(), 'CREATE'), current_user::text,"
+        " current_database()::text"
+    ).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    may_create, user, database = row
+    if not may_create:
+        raise ServerUnsuitable(
+            f"the extension vector is not in database {database!r}, and {user!r} may not create it",
+            hint="as an administrator: CREATE EXTENSION vector; "
+            f'or: GRANT CREATE ON DATABASE "{database}" TO "{user}"',
+        )
+
+
+def require_schema(connection: psycopg.Connection[Any]) -> None:
+    """Check that `recs migrate` has run.
+
+    Raises:
+        NotMigrated: there is no schema recs.
+    """
+    row = connection.execute("SELECT to_regclass('recs.alembic_version') IS NOT NULL").fetchone()
+    if row is None or not row[0]:
+        raise NotMigrated("the database has no schema recs", hint="run: recs migrate")

@@ -1,0 +1,126 @@
+"""`recs migrate`: Alembic with our own version table, then the SQL files, in one transaction."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, Engine
+
+from recs import resources
+from recs.database import SCHEMA, check_server, driver_connection
+
+# Any constant serves, as long as every recs uses the same: one migration at a time a database.
+_ADVISORY_LOCK = 0x72656373
+
+
+@dataclass(frozen=True)
+class Migration:
+    """What `migrate` did; `before` is None where there was no schema."""
+
+    before: str | None
+    after: str
+
+
+def migrate(engine: Engine) -> Migration:
+    """Bring the schema to the newest revision and re-apply all functions, views and grants.
+
+    One transaction: it happens whole or not at all. Runs at once wait for each other. A database
+    that is up to date stays as it is.
+
+    Raises:
+        ServerUnsuitable: the server is too old, or lacks pgvector.
+    """
+    with engine.begin() as connection:
+        driver = driver_connection(connection)
+        check_server(driver)
+        driver.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
+        before = current_revision(driver)
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+        return Migration(before, newest_revision())
+
+
+def migration_sql() -> str:
+    """Return the SQL that `migrate` would run on an empty database, for who applies it by hand."""
+    output = io.StringIO()
+    command.upgrade(_config(output), "head", sql=True)
+    return output.getvalue()
+
+
+def newest_revision() -> str:
+    """Return the revision that this version of recs needs."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    assert head is not None  # noqa: S101 - there is a first revision
+    return head
+
+
+def current_revision(connection: psycopg.Connection[Any]) -> str | None:
+    """Return the revision a database is at, or None where recs is not in it."""
+    found = connection.execute("SELECT to_regclass('recs.alembic_version')").fetchone()
+    if found is None or found[0] is None:
+        return None
+    row = connection.execute("SELECT version_num FROM recs.alembic_version").fetchone()
+    return None if row is None else str(row[0])
+
+
+def prepare_schema(connection: Connection) -> None:
+    """Create the extension and the schema where they lack, and pin the search path.
+
+    The extension may live in any schema, so it is looked up; functions take the path that is in
+    force when they are created (SET search_path FROM CURRENT).
+    """
+    driver = driver_connection(connection)
+    for statement in offline_sql.before:
+        driver.execute(statement)
+
+
+def apply_sql_files(connection: Connection) -> None:
+    """Create or replace every object under sql/, in the caller's transaction."""
+    driver = driver_connection(connection)
+    for statement in offline_sql.after():
+        driver.execute(statement.encode())
+
+
+class _Statements:
+    """What runs before and after Alembic's own steps; online and `--sql` alike."""
+
+    before = (
+        "CREATE EXTENSION IF NOT EXISTS vector;",
+        f"CREATE SCHEMA IF NOT EXISTS {SCHEMA};",
+        f"""SELECT set_config('search_path', format('{SCHEMA}, %I, pg_temp', n.nspname), true)
+            FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
+            WHERE e.extname = 'vector';""",
+        # Loads the library, so that SET hnsw.ef_search is known to CREATE FUNCTION.
+        "SELECT '[1]'::vector;",
+        "SET LOCAL check_function_bodies = off;",
+        "SET LOCAL client_min_messages = warning;",
+    )
+
+    @staticmethod
+    def after() -> Iterator[str]:
+        for path in resources.sql_files():
+            yield read_sql(path)
+
+
+offline_sql = _Statements()
+
+
+def read_sql(path: Path) -> str:
+    """Return one SQL file, named in a comment so that a log of statements can be read."""
+    return f"-- {path.parent.name}/{path.name}\n{path.read_text(encoding='utf-8').strip()}\n"
+
+
+def _config(output: io.StringIO | None = None) -> Config:
+    config = Config(output_buffer=output)
+    config.set_main_option("script_location", str(resources.migrations_folder()))
+    config.set_main_option("path_separator", "os")
+    return config

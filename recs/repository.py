@@ -1,0 +1,313 @@
+"""The Python API: a repository over SQLAlchemy, in the caller's own transaction.
+
+Give it an Engine and each call is a transaction of its own; give it a Connection or a Session and
+it joins yours, neither committing nor rolling back, so that what you record is personalised
+before you commit. It imports neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, TypeAlias, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection, Engine, Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.orm import Session
+
+Id: TypeAlias = str | int | UUID
+Bind: TypeAlias = Engine | Connection | Session
+AsyncBind: TypeAlias = AsyncEngine | AsyncConnection | AsyncSession
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True)
+class Recommendation:
+    """One row of an answer.
+
+    `score` orders rows of one tier; `tier` says which part answered (model, fold_in,
+    cold_start, segment_popularity, popularity, catalog, similar); `reason` says why in words.
+    """
+
+    item_id: str
+    score: float
+    rank: int
+    tier: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class PopularItem:
+    """`popularity` is decayed by time; `support` counts the distinct users behind it."""
+
+    item_id: str
+    popularity: float
+    support: int
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """One thing a user did with an item of the catalog."""
+
+    user_id: Id
+    item_id: Id
+    interaction_type: str = "interaction"
+    weight: float = 1.0
+    occurred_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of the catalog; `content_vector` only where the application makes its own."""
+
+    item_id: Id
+    title: str = ""
+    description: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    available: bool = True
+    content_vector: Sequence[float] | None = None
+
+
+_RECOMMEND = text(
+    "SELECT * FROM recs.recommend(p_user_id => :user_id, p_k => :k,"
+    " p_include_seen => :include_seen, p_filter => CAST(:filter AS jsonb)) ORDER BY rank"
+)
+_RECOMMEND_MANY = text(
+    "SELECT * FROM recs.recommend_many(p_user_ids => CAST(:user_ids AS text[]), p_k => :k,"
+    " p_include_seen => :include_seen, p_filter => CAST(:filter AS jsonb))"
+    " ORDER BY user_id, rank"
+)
+_SIMILAR_ITEMS = text(
+    "SELECT * FROM recs.similar_items(p_item_id => :item_id, p_k => :k,"
+    " p_filter => CAST(:filter AS jsonb)) ORDER BY rank"
+)
+_POPULAR_ITEMS = text(
+    "SELECT item_id, popularity, support FROM recs.popular_items"
+    " WHERE segment = :segment ORDER BY popularity DESC, item_id LIMIT :k"
+)
+_RECORD_INTERACTIONS = text(
+    "INSERT INTO recs.interactions (user_id, item_id, interaction_type, weight, occurred_at)"
+    " SELECT * FROM unnest(CAST(:user_ids AS text[]), CAST(:item_ids AS text[]),"
+    " CAST(:types AS text[]), CAST(:weights AS real[]), CAST(:times AS timestamptz[]))"
+)
+_UPSERT_ITEMS = text(
+    "INSERT INTO recs.items"
+    " (item_id, title, description, attributes, available, content_vector)"
+    " SELECT item_id, title, description, attributes, available, content_vector::vector"
+    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS row (item_id text, title text,"
+    " description text, attributes jsonb, available boolean, content_vector text)"
+    " ON CONFLICT (tenant_id, item_id) DO UPDATE SET title = excluded.title,"
+    " description = excluded.description, attributes = excluded.attributes,"
+    " available = excluded.available, content_vector = excluded.content_vector"
+)
+_SET_TENANT = text("SELECT set_config('recs.tenant_id', :tenant_id, true)")
+
+
+class Recommender:
+    """Ask for recommendations, and tell the database what happened.
+
+    Args:
+        bind: an Engine (a transaction a call), or the caller's Connection or Session.
+        tenant_id: whose data; set for the rest of the transaction. None leaves the session's own
+            setting, which is the tenant 'default' where nothing was set.
+
+    Every method raises sqlalchemy.exc.DBAPIError with what the database said: an id that is not
+    in the catalog, a k outside 1..1000, a vector of the wrong dimension.
+    """
+
+    def __init__(self, bind: Bind, *, tenant_id: str | None = None) -> None:
+        self._bind = bind
+        self._tenant_id = tenant_id
+
+    def recommend(
+        self,
+        user_id: Id,
+        k: int = 10,
+        *,
+        include_seen: bool = False,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the SQL parameter's name
+    ) -> list[Recommendation]:
+        """Return the k best items for a user, best first; strangers too get k rows.
+
+        `filter` keeps items whose attributes contain it. Reads only.
+        """
+        rows = self._rows(
+            _RECOMMEND,
+            {
+                "user_id": str(user_id), "k": k, "include_seen": include_seen,
+                "filter": _json(filter),
+            },
+        )  # fmt: skip
+        return [_recommendation(row) for row in rows]
+
+    def recommend_many(
+        self,
+        user_ids: Iterable[Id],
+        k: int = 10,
+        *,
+        include_seen: bool = False,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the SQL parameter's name
+    ) -> dict[str, list[Recommendation]]:
+        """Return the k best items for each of many users, in one round trip. Reads only."""
+        keys = list(dict.fromkeys(str(user_id) for user_id in user_ids))
+        rows = self._rows(
+            _RECOMMEND_MANY,
+            {"user_ids": keys, "k": k, "include_seen": include_seen, "filter": _json(filter)},
+        )
+        answer: dict[str, list[Recommendation]] = {key: [] for key in keys}
+        for row in rows:
+            answer[row.user_id].append(_recommendation(row))
+        return answer
+
+    def similar_items(
+        self,
+        item_id: Id,
+        k: int = 10,
+        *,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the SQL parameter's name
+    ) -> list[Recommendation]:
+        """Return the k items most similar to an item, best first. Reads only."""
+        parameters = {"item_id": str(item_id), "k": k, "filter": _json(filter)}
+        return [_recommendation(row) for row in self._rows(_SIMILAR_ITEMS, parameters)]
+
+    def popular_items(self, k: int = 10, *, segment: str = "") -> list[PopularItem]:
+        """Return the k most popular items, of all users or of a segment. Reads only."""
+        rows = self._rows(_POPULAR_ITEMS, {"segment": segment, "k": k})
+        return [PopularItem(row.item_id, row.popularity, row.support) for row in rows]
+
+    def record_interactions(self, interactions: Iterable[Interaction]) -> int:
+        """Record what users did, in one statement; return how many.
+
+        From the next statement of this transaction on, their recommendations follow it.
+        """
+        rows = list(interactions)
+        if rows:
+            self._write(_RECORD_INTERACTIONS, _columns(rows))
+        return len(rows)
+
+    def upsert_items(self, items: Iterable[Item]) -> int:
+        """Insert or replace items of the catalog, in one statement; return how many.
+
+        While a model is active, new items get their vectors in this transaction.
+        """
+        rows = [_item_row(item) for item in items]
+        if rows:
+            self._write(_UPSERT_ITEMS, {"rows": json.dumps(rows)})
+        return len(rows)
+
+    def _rows(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
+        return self._run(lambda connection: connection.execute(statement, parameters).all())
+
+    def _write(self, statement: Any, parameters: Mapping[str, Any]) -> None:
+        self._run(lambda connection: connection.execute(statement, parameters))
+
+    def _run(self, work: Callable[[Connection | Session], Answer]) -> Answer:
+        if not isinstance(self._bind, Engine):
+            return self._as_tenant(self._bind, work)
+        with self._bind.begin() as connection:
+            return self._as_tenant(connection, work)
+
+    def _as_tenant(
+        self, connection: Connection | Session, work: Callable[[Connection | Session], Answer]
+    ) -> Answer:
+        if self._tenant_id is not None:
+            connection.execute(_SET_TENANT, {"tenant_id": self._tenant_id})
+        return work(connection)
+
+
+class AsyncRecommender:
+    """`Recommender` for an AsyncEngine, or the caller's AsyncConnection or AsyncSession."""
+
+    def __init__(self, bind: AsyncBind, *, tenant_id: str | None = None) -> None:
+        self._bind = bind
+        self._tenant_id = tenant_id
+
+    async def recommend(
+        self,
+        user_id: Id,
+        k: int = 10,
+        *,
+        include_seen: bool = False,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the SQL parameter's name
+    ) -> list[Recommendation]:
+        """See `Recommender.recommend`."""
+        return await self._run(
+            lambda sync: sync.recommend(user_id, k, include_seen=include_seen, filter=filter)
+        )
+
+    async def recommend_many(
+        self,
+        user_ids: Iterable[Id],
+        k: int = 10,
+        *,
+        include_seen: bool = False,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the SQL parameter's name
+    ) -> dict[str, list[Recommendation]]:
+        """See `Recommender.recommend_many`."""
+        return await self._run(
+            lambda sync: sync.recommend_many(user_ids, k, include_seen=include_seen, filter=filter)
+        )
+
+    async def similar_items(
+        self,
+        item_id: Id,
+        k: int = 10,
+        *,
+        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the SQL parameter's name
+    ) -> list[Recommendation]:
+        """See `Recommender.similar_items`."""
+        return await self._run(lambda sync: sync.similar_items(item_id, k, filter=filter))
+
+    async def popular_items(self, k: int = 10, *, segment: str = "") -> list[PopularItem]:
+        """See `Recommender.popular_items`."""
+        return await self._run(lambda sync: sync.popular_items(k, segment=segment))
+
+    async def record_interactions(self, interactions: Iterable[Interaction]) -> int:
+        """See `Recommender.record_interactions`."""
+        return await self._run(lambda sync: sync.record_interactions(interactions))
+
+    async def upsert_items(self, items: Iterable[Item]) -> int:
+        """See `Recommender.upsert_items`."""
+        return await self._run(lambda sync: sync.upsert_items(items))
+
+    async def _run(self, call: Callable[[Recommender], Answer]) -> Answer:
+        def in_sync(bind: Connection | Session) -> Answer:
+            return call(Recommender(bind, tenant_id=self._tenant_id))
+
+        if not isinstance(self._bind, AsyncEngine):
+            return await self._bind.run_sync(in_sync)
+        async with self._bind.begin() as connection:
+            return await connection.run_sync(in_sync)
+
+
+def _recommendation(row: Row[Any]) -> Recommendation:
+    return Recommendation(row.item_id, row.score, row.rank, row.tier, row.reason)
+
+
+def _json(value: Mapping[str, Any] | None) -> str | None:
+    return None if value is None else json.dumps(value)
+
+
+def _columns(rows: Sequence[Interaction]) -> dict[str, list[Any]]:
+    return {
+        "user_ids": [str(row.user_id) for row in rows],
+        "item_ids": [str(row.item_id) for row in rows],
+        "types": [row.interaction_type for row in rows],
+        "weights": [row.weight for row in rows],
+        "times": [row.occurred_at for row in rows],
+    }
+
+
+def _item_row(item: Item) -> dict[str, Any]:
+    vector = item.content_vector
+    return {
+        "item_id": str(item.item_id),
+        "title": item.title,
+        "description": item.description,
+        "attributes": dict(item.attributes),
+        "available": item.available,
+        "content_vector": None if vector is None else str([float(x) for x in vector]),
+    }

@@ -1,0 +1,274 @@
+"""Tables, constraints and indexes of the schema `recs`: their current definition.
+
+Functions, views, triggers, policies and grants are defined in sql/, one object per file.
+`tenant_id` leads every key. Ids are the application's own keys as text (bigint and uuid cast to
+text and back without loss), compared bytewise (COLLATE "C"): the fastest order an index can have.
+"""
+
+from __future__ import annotations
+
+from pgvector.sqlalchemy import HALFVEC, VECTOR
+from sqlalchemy import (
+    REAL,
+    TIMESTAMP,
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    Double,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+SCHEMA = "recs"
+METRIC = "inner_product"
+
+metadata = MetaData(
+    schema=SCHEMA,
+    naming_convention={
+        "pk": "%(table_name)s_pkey",
+        "ck": "%(table_name)s_%(constraint_name)s_check",
+        "fk": "%(table_name)s_%(column_0_name)s_fkey",
+    },
+)
+
+
+def id_type() -> Text:
+    """Return the type of every id."""
+    return Text(collation="C")
+
+
+def _tenant(**options: object) -> Column[str]:
+    return Column(
+        "tenant_id",
+        id_type(),
+        nullable=False,
+        server_default=text("recs.current_tenant()"),
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def _now(name: str) -> Column[object]:
+    return Column(name, TIMESTAMP(timezone=True), nullable=False, server_default=text("now()"))
+
+
+def _json(name: str) -> Column[object]:
+    return Column(name, JSONB, nullable=False, server_default=text("'{}'::jsonb"))
+
+
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("tenant_id", id_type(), nullable=False),
+    Column(
+        "text_search_config", Text, nullable=False, server_default=text("'english'"),
+        comment="the text search configuration that turns titles and descriptions into terms",
+    ),
+    Column(
+        "popularity_half_life", Double, nullable=False, server_default=text("30"),
+        comment="days after which an interaction counts half in popularity; set by training",
+    ),
+    _now("created_at"),
+    PrimaryKeyConstraint("tenant_id"),
+    CheckConstraint("popularity_half_life > 0", name="popularity_half_life"),
+    comment="who shares this database; row-level security keeps tenants apart",
+)  # fmt: skip
+
+users = Table(
+    "users",
+    metadata,
+    _tenant(),
+    Column("user_id", id_type(), nullable=False),
+    Column("segment", Text, comment="the group whose popularity a stranger of it is shown"),
+    _json("attributes"),
+    _now("created_at"),
+    PrimaryKeyConstraint("tenant_id", "user_id"),
+    CheckConstraint("user_id <> ''", name="user_id"),
+    comment="what is known of users besides their interactions; a user needs no row here",
+)
+
+items = Table(
+    "items",
+    metadata,
+    _tenant(),
+    Column("item_id", id_type(), nullable=False),
+    Column("title", Text, nullable=False, server_default=text("''")),
+    Column("description", Text, nullable=False, server_default=text("''")),
+    _json("attributes"),
+    Column(
+        "available", Boolean, nullable=False, server_default=text("true"),
+        comment="false: never recommended, still learned from",
+    ),
+    Column(
+        "content_vector", VECTOR(),
+        comment="the application's own content vector; where it is NULL, title, description and "
+        "attributes are encoded",
+    ),
+    _now("created_at"),
+    PrimaryKeyConstraint("tenant_id", "item_id"),
+    CheckConstraint("item_id <> ''", name="item_id"),
+    CheckConstraint("jsonb_typeof(attributes) = 'object'", name="attributes"),
+    CheckConstraint("vector_norm(content_vector) > 0", name="content_vector"),
+    comment="the catalog",
+)  # fmt: skip
+
+interactions = Table(
+    "interactions",
+    metadata,
+    _tenant(),
+    Column("user_id", id_type(), nullable=False),
+    Column("item_id", id_type(), nullable=False),
+    Column("interaction_type", Text, nullable=False, server_default=text("'interaction'")),
+    Column("weight", REAL, nullable=False, server_default=text("1")),
+    _now("occurred_at"),
+    CheckConstraint("user_id <> ''", name="user_id"),
+    # NaN sorts above Infinity in PostgreSQL, so this refuses both.
+    CheckConstraint("weight > 0 AND weight < 'Infinity'", name="weight"),
+    CheckConstraint("isfinite(occurred_at)", name="occurred_at"),
+    comment="what users did; a trigger refuses items that are not in the catalog",
+)
+# No primary key: buying twice is two interactions. One index only, since it is what a load costs.
+interactions_user_idx = Index(
+    "interactions_user_idx",
+    interactions.c.tenant_id,
+    interactions.c.user_id,
+    interactions.c.item_id,
+    postgresql_include=["occurred_at", "weight"],
+)
+
+item_popularity = Table(
+    "item_popularity",
+    metadata,
+    _tenant(),
+    Column("segment", Text, nullable=False, comment="a segment of users; empty: all users"),
+    Column("item_id", id_type(), nullable=False),
+    Column(
+        "popularity", Double, nullable=False,
+        comment="sum of weight * 0.5 ^ (age / half-life), as of the last refresh_popularity()",
+    ),
+    Column("support", Integer, nullable=False, comment="distinct users"),
+    PrimaryKeyConstraint("tenant_id", "segment", "item_id"),
+    comment="time-decayed popularity, made by recs.refresh_popularity()",
+)  # fmt: skip
+item_popularity_rank_idx = Index(
+    "item_popularity_rank_idx",
+    item_popularity.c.tenant_id,
+    item_popularity.c.segment,
+    item_popularity.c.popularity.desc(),
+    item_popularity.c.item_id,
+)
+
+models = Table(
+    "models",
+    metadata,
+    _tenant(),
+    Column("model_id", BigInteger, Identity(always=True), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("state", Text, nullable=False, server_default=text("'training'")),
+    Column("dimension", Integer, nullable=False),
+    Column("metric", Text, nullable=False, server_default=text(f"'{METRIC}'")),
+    Column("content_dimension", Integer, comment="NULL: the model knows no content"),
+    Column(
+        "stranger_embedding", VECTOR(),
+        comment="where a user without history stands; every user vector starts from it",
+    ),
+    Column(
+        "history_half_life", Double,
+        comment="days after which an interaction counts half in a user vector; NULL: never",
+    ),
+    Column(
+        "trained_until", TIMESTAMP(timezone=True),
+        comment="interactions recorded later are not in user_embeddings, they are folded in",
+    ),
+    _json("parameters"),
+    _json("metrics"),
+    Column("previous_model_id", BigInteger, comment="active before this one: roll back goes there"),
+    _now("created_at"),
+    Column("activated_at", TIMESTAMP(timezone=True)),
+    PrimaryKeyConstraint("tenant_id", "model_id"),
+    CheckConstraint(
+        "state IN ('training', 'ready', 'active', 'retired', 'failed')", name="state"
+    ),
+    CheckConstraint("dimension BETWEEN 1 AND 4000", name="dimension"),
+    CheckConstraint(f"metric = '{METRIC}'", name="metric"),
+    CheckConstraint("vector_dims(stranger_embedding) = dimension", name="stranger_embedding"),
+    CheckConstraint("history_half_life > 0", name="history_half_life"),
+    comment="model versions; the vectors of each lie in partitions of their own",
+)  # fmt: skip
+models_active_idx = Index(
+    "models_active_idx",
+    models.c.tenant_id,
+    unique=True,
+    postgresql_where=models.c.state == "active",
+)
+
+_BY_MODEL = {"postgresql_partition_by": "LIST (model_id)"}
+
+
+def _model_id() -> Column[int]:
+    return Column("model_id", BigInteger, nullable=False)
+
+
+# Dimensions differ from version to version, so the columns are untyped; each partition has a
+# CHECK on the dimension of its version, and its index casts to it.
+item_embeddings = Table(
+    "item_embeddings",
+    metadata,
+    _tenant(),
+    _model_id(),
+    Column("item_id", id_type(), nullable=False),
+    Column("embedding", HALFVEC(), nullable=False, comment="unit norm; indexed with HNSW"),
+    Column(
+        "history_embedding", HALFVEC(), nullable=False,
+        comment="what one interaction with the item adds to a user vector",
+    ),
+    Column("content_embedding", HALFVEC(), comment="unit norm; NULL: the item has no content"),
+    Column(
+        "source", Text, nullable=False, server_default=text("'content'"),
+        comment="interactions: learned; content: placed by its content, in SQL",
+    ),
+    PrimaryKeyConstraint("tenant_id", "model_id", "item_id"),
+    CheckConstraint("source IN ('interactions', 'content')", name="source"),
+    comment="one vector per item and model version; a partition per version",
+    **_BY_MODEL,
+)  # fmt: skip
+
+user_embeddings = Table(
+    "user_embeddings",
+    metadata,
+    _tenant(),
+    _model_id(),
+    Column("user_id", id_type(), nullable=False),
+    Column(
+        "history", VECTOR(), nullable=False,
+        comment="sum of decayed weight * history_embedding up to trained_until, not normalised",
+    ),
+    Column("support", Integer, nullable=False, comment="distinct items in the sum"),
+    PrimaryKeyConstraint("tenant_id", "model_id", "user_id"),
+    comment="users as of a model's trained_until; what they did since is folded in when asked",
+    **_BY_MODEL,
+)  # fmt: skip
+
+content_terms = Table(
+    "content_terms",
+    metadata,
+    _tenant(),
+    _model_id(),
+    Column("term", id_type(), nullable=False),
+    Column("inverse_document_frequency", REAL, nullable=False),
+    Column("embedding", HALFVEC(), nullable=False),
+    PrimaryKeyConstraint("tenant_id", "model_id", "term"),
+    comment="the default content encoder of a model version: a content vector is the normalised "
+    "sum of its terms' vectors",
+    **_BY_MODEL,
+)  # fmt: skip
+
+PARTITIONED_BY_MODEL = (item_embeddings, user_embeddings, content_terms)
