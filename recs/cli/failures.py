@@ -1,0 +1,33 @@
+"""Turn an exception into what a user is told."""
+
+from __future__ import annotations
+
+import psycopg
+from sqlalchemy.exc import DBAPIError
+
+from recs.cli.output import Failure
+from recs.errors import RecsError
+
+
+def explain(error: Exception) -> Failure:
+    """Return message and hint; re-raise what is a defect of ours.
+
+    Raises:
+        Exception: `error` itself, where it is neither ours nor the database's.
+    """
+    if isinstance(error, RecsError):
+        return Failure(error.message, error.hint)
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(cause, psycopg.Error):
+        return _from_database(cause)
+    raise error
+
+
+def _from_database(error: psycopg.Error) -> Failure:
+    message = error.diag.message_primary or str(error).strip()
+    if isinstance(error, psycopg.errors.InsufficientPrivilege):
+        hint = error.diag.message_hint or "connect as the owner of the schema recs, or be granted"
+        return Failure(message, hint)
+    if isinstance(error, psycopg.OperationalError) and error.diag.message_primary is None:
+        return Failure(message, "the transaction was rolled back: nothing was lost, run it again")
+    return Failure(message, error.diag.message_hint or error.diag.message_detail)

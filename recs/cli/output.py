@@ -1,0 +1,98 @@
+"""How commands print: tables and progress for people, one JSON document for programs."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error in words; `hint` says what to do about it."""
+
+    message: str
+    hint: str | None = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """Print results to stdout and progress to stderr."""
+
+    as_json: bool = False
+    console: Console = field(default_factory=lambda: Console(highlight=False))
+    errors: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
+
+    def result(self, document: Mapping[str, Any] | Sequence[Any]) -> None:
+        """Print the JSON document, where programs asked for it."""
+        if self.as_json:
+            sys.stdout.write(json.dumps(document, default=str, indent=2) + "\n")
+
+    def say(self, line: str = "") -> None:
+        """Print a line for people."""
+        if not self.as_json:
+            self.console.print(line, soft_wrap=True, markup=True)
+
+    def plain(self, text: str) -> None:
+        """Print text as it is, SQL say."""
+        if not self.as_json:
+            self.console.print(text, soft_wrap=True, markup=False)
+
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None
+    ) -> None:
+        """Print a table for people; numbers are set right."""
+        if self.as_json:
+            return
+        rows = [list(row) for row in rows]
+        table = Table(title=title, title_justify="left", header_style="bold", box=None)
+        for position, name in enumerate(columns):
+            numeric = bool(rows) and all(isinstance(row[position], int | float) for row in rows)
+            table.add_column(name, justify="right" if numeric else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(_cell(value) for value in row))
+        self.console.print(table)
+
+    @contextmanager
+    def progress(self) -> Iterator[Progress]:
+        """Show progress bars on stderr while the block runs."""
+        with Progress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=self.errors,
+            disable=self.as_json,
+        ) as progress:
+            yield progress
+
+    def failure(self, failure: Failure) -> None:
+        """Print an error to stderr, as JSON where that was asked for."""
+        if self.as_json:
+            document = {"error": failure.message, "hint": failure.hint}
+            sys.stderr.write(json.dumps(document) + "\n")
+            return
+        self.errors.print("error: " + failure.message, style="red", markup=False, soft_wrap=True)
+        if failure.hint:
+            self.errors.print("hint: " + failure.hint, markup=False, soft_wrap=True)
+
+
+def _cell(value: Any) -> str:
+    from rich.markup import escape
+
+    return f"{value:.4f}" if isinstance(value, float) else escape(str(value))

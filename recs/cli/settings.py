@@ -1,0 +1,41 @@
+"""What every command is given: which database, whose data, how to print."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import click
+from sqlalchemy import Engine
+
+from recs.cli.output import Output
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of `recs` itself; commands take it with `@pass_settings`."""
+
+    dsn: str | None
+    tenant_id: str | None
+    output: Output
+
+    def engine(self) -> Engine:
+        """Return an engine on a database that has been migrated.
+
+        Raises:
+            NotMigrated: it has no schema recs.
+        """
+        from recs import database
+
+        engine = self.bare_engine()
+        with engine.connect() as connection:
+            database.require_schema(database.driver_connection(connection))
+        return engine
+
+    def bare_engine(self) -> Engine:
+        """Return an engine on the database as it is."""
+        from recs import database
+
+        return database.make_engine(self.dsn, tenant_id=self.tenant_id)
+
+
+pass_settings = click.make_pass_decorator(Settings)
