@@ -252,6 +252,7 @@ user_embeddings = Table(
         comment="sum of decayed weight * history_embedding up to trained_until, not normalised",
     ),
     Column("support", Integer, nullable=False, comment="distinct items in the sum"),
+    Column("interactions", Integer, nullable=False, comment="rows in the sum"),
     PrimaryKeyConstraint("tenant_id", "model_id", "user_id"),
     comment="users as of a model's trained_until; what they did since is folded in when asked",
     **_BY_MODEL,

@@ -243,6 +243,7 @@ def upgrade() -> None:
         sa.Column(
             "support", sa.Integer, nullable=False, comment="distinct items in the sum"
         ),
+        sa.Column("interactions", sa.Integer, nullable=False, comment="rows in the sum"),
         sa.PrimaryKeyConstraint("tenant_id", "model_id", "user_id", name="user_embeddings_pkey"),
         schema=S,
         comment="users as of a model's trained_until; what they did since is folded in when asked",

@@ -1,0 +1,24 @@
+CREATE OR REPLACE FUNCTION recs.item_terms(
+  p_title text, p_description text, p_attributes jsonb, p_config regconfig
+) RETURNS TABLE (term text, frequency integer)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT w.lexeme, cardinality(w.positions)
+  FROM unnest(to_tsvector(p_config, p_title || ' ' || p_description)) w
+  UNION ALL
+  SELECT a.key || '=' || lower(v.value), 1
+  FROM jsonb_each(p_attributes) a
+  CROSS JOIN LATERAL (
+    SELECT a.value #>> '{}' AS value WHERE jsonb_typeof(a.value) IN ('string', 'boolean')
+    UNION
+    SELECT e.value FROM jsonb_array_elements_text(
+      CASE jsonb_typeof(a.value) WHEN 'array' THEN a.value ELSE '[]' END) e
+    UNION
+    -- Numbers that are within a factor of about 1.4 share a term: prices, sizes, years ago.
+    SELECT '~' || round(2 * ln(abs((a.value #>> '{}')::numeric)) / ln(2.0)) * sign((a.value #>> '{}')::numeric)
+    WHERE jsonb_typeof(a.value) = 'number' AND (a.value #>> '{}')::numeric <> 0
+  ) v;
+END;
+
+COMMENT ON FUNCTION recs.item_terms(text, text, jsonb, regconfig) IS
+  'The terms an item''s content is made of: lexemes of title and description, key=value of its attributes, numbers in buckets.';

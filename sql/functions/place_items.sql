@@ -1,0 +1,8 @@
+CREATE OR REPLACE FUNCTION recs.place_items(p_model_id bigint) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path FROM CURRENT
+AS $$
+BEGIN
+  RETURN 0;
+END
+$$;

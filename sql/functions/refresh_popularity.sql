@@ -1,0 +1,38 @@
+CREATE OR REPLACE FUNCTION recs.refresh_popularity(p_until timestamptz DEFAULT 'infinity')
+RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path FROM CURRENT
+AS $$
+DECLARE
+  v_tenant text := recs.current_tenant();
+  v_half_life double precision;
+  v_now timestamptz;
+  v_rows bigint;
+BEGIN
+  SELECT t.popularity_half_life INTO v_half_life FROM recs.tenants t WHERE t.tenant_id = v_tenant
+    FOR UPDATE;  -- one refresh at a time
+  -- Age is counted from the newest interaction, so that a shop whose data end last year still has
+  -- a popularity, and so that the order does not depend on when the refresh ran.
+  SELECT max(i.occurred_at) INTO v_now FROM recs.interactions i
+    WHERE i.tenant_id = v_tenant AND i.occurred_at <= p_until;
+  DELETE FROM recs.item_popularity p WHERE p.tenant_id = v_tenant;
+  INSERT INTO recs.item_popularity (tenant_id, segment, item_id, popularity, support)
+  SELECT v_tenant, coalesce(s.segment, ''), s.item_id, sum(s.weight), count(*)
+  FROM (
+    -- What a user did with an item counts once, by its last time: a wholesaler is one customer.
+    SELECT i.item_id, u.segment,
+           max(i.weight) * recs.decay(max(i.occurred_at), v_now, v_half_life) AS weight
+    FROM recs.interactions i
+    LEFT JOIN recs.users u ON u.tenant_id = v_tenant AND u.user_id = i.user_id
+    WHERE i.tenant_id = v_tenant AND i.occurred_at <= p_until
+    GROUP BY i.user_id, i.item_id, u.segment
+  ) s
+  GROUP BY GROUPING SETS ((s.item_id), (s.segment, s.item_id))
+  HAVING grouping(s.segment) = 1 OR s.segment <> '';
+  GET DIAGNOSTICS v_rows = ROW_COUNT;
+  RETURN v_rows;
+END
+$$;
+
+COMMENT ON FUNCTION recs.refresh_popularity(timestamptz) IS
+  'Compute time-decayed popularity anew, for all users and each segment; returns the number of rows. Call it from cron, or let `recs load` and `recs train` do it.';

@@ -1,0 +1,14 @@
+-- recs_trainer: refreshes popularity, activates and rolls back. Publishing a version creates
+-- tables, so `recs train` runs as the owner of the schema.
+DO $$
+BEGIN
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recs_trainer') THEN
+    GRANT recs_reader TO recs_trainer;
+    GRANT UPDATE ON recs.models, recs.tenants TO recs_trainer;
+    GRANT INSERT, DELETE ON recs.item_popularity TO recs_trainer;
+    GRANT EXECUTE ON FUNCTION
+      recs.activate_model(bigint), recs.roll_back_model(), recs.place_items(bigint),
+      recs.refresh_popularity(timestamptz) TO recs_trainer;
+  END IF;
+END
+$$;
