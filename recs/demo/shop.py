@@ -60,6 +60,12 @@ class Shop:
     new_product: NewProduct
     truth: Truth | None = None
 
+    @property
+    def attribute_columns(self) -> tuple[str, ...]:
+        """Columns of items that are attributes."""
+        known = {"item_id", "title", "description"}
+        return tuple(name for name in self.items.column_names if name not in known)
+
     def write(self, folder: Path) -> None:
         """Write items.parquet, users.parquet and interactions.parquet."""
         for name in ("items", "users", "interactions"):
