@@ -1,0 +1,204 @@
+"""How fast interactions load, and in how much memory: `python -m benchmarks.load`.
+
+It makes a shop's files (Parquet, CSV, JSON Lines; in the order of time, popular items and eager
+users more often), starts a server of its own unless DATABASE_URL names one, and loads each file
+into an empty, indexed recs.interactions, trigger included, each in a fresh process. The memory is
+that process's peak; it is measured for a quarter of the rows too, since it must not grow with them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import os
+import platform
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+import pyarrow as pa
+import pyarrow.compute as pc
+from pyarrow import csv, parquet
+
+from recs import database, migration, server
+
+CHUNK = 250_000
+TARGET = 150_000  # rows a second
+
+
+def main() -> None:
+    """Measure and print."""
+    options = _options()
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recs-bench-")))
+        dsn = stack.enter_context(_database(folder))
+        _make_items(dsn, options.items)
+        results = []
+        for kind in options.kinds:
+            for rows in (options.rows // 4, options.rows):
+                path = folder / f"interactions.{kind}"
+                _say(f"making {path.name}, {rows:,} rows")
+                _WRITERS[kind](path, rows, options)
+                results.append(_measure(dsn, path, rows))
+                path.unlink()
+    _print(results, options)
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rows", type=int, default=4_000_000)
+    parser.add_argument("--items", type=int, default=50_000)
+    parser.add_argument("--users", type=int, default=200_000)
+    parser.add_argument("--kinds", nargs="+", default=["parquet", "csv"], choices=list(_WRITERS))
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    return parser.parse_args()
+
+
+@contextmanager
+def _database(folder: Path) -> Iterator[str]:
+    """Yield the DSN of an empty, migrated database of our own, dropped afterwards."""
+    given = os.environ.get("DATABASE_URL")
+    base = database.libpq_dsn(given) if given else _server(folder)
+    name = f"recs_bench_load_{os.getpid()}"
+    with psycopg.connect(base, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}"')
+        try:
+            dsn = psycopg.conninfo.make_conninfo(base, dbname=name)
+            migration.migrate(database.make_engine(dsn))
+            yield dsn
+        finally:
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def _server(folder: Path) -> str:
+    _say("starting a server")
+    return server.start(folder / "postgresql", keep_running=False).dsn
+
+
+def _make_items(dsn: str, count: int) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute(
+            "INSERT INTO recs.items (item_id) SELECT i::text FROM generate_series(1, %s) AS i",
+            [count],
+        )
+
+
+def _interactions(rows: int, options: argparse.Namespace) -> Iterator[Any]:
+    """Yield tables of interactions in the order of time."""
+    random = np.random.default_rng(7)
+    for start in range(0, rows, CHUNK):
+        count = min(CHUNK, rows - start)
+        seconds = 1_600_000_000 + 20 * np.arange(start, start + count)
+        yield pa.table(
+            {
+                "user_id": (options.users * random.beta(0.8, 2.0, count)).astype(np.int64),
+                "item_id": 1 + (options.items * random.beta(0.5, 3.0, count)).astype(np.int64),
+                "interaction_type": np.array(["view", "buy"])[random.integers(2, size=count)],
+                "weight": random.integers(1, 5, count).astype(np.float32),
+                "occurred_at": pa.array(seconds).cast(pa.timestamp("s")).cast(pa.timestamp("us")),
+            }
+        )  # fmt: skip
+
+
+def _write_parquet(path: Path, rows: int, options: argparse.Namespace) -> None:
+    tables = _interactions(rows, options)
+    first = next(tables)
+    with parquet.ParquetWriter(path, first.schema) as file:
+        file.write_table(first)
+        for table in tables:
+            file.write_table(table)
+
+
+def _write_csv(path: Path, rows: int, options: argparse.Namespace) -> None:
+    tables = _interactions(rows, options)
+    first = next(tables)
+    with csv.CSVWriter(path, first.schema) as file:
+        file.write_table(first)
+        for table in tables:
+            file.write_table(table)
+
+
+def _write_jsonl(path: Path, rows: int, options: argparse.Namespace) -> None:
+    with path.open("w") as file:
+        for table in _interactions(rows, options):
+            text = table.set_column(4, "occurred_at", pc.strftime(table["occurred_at"]))
+            file.writelines(json.dumps(row) + "\n" for row in text.to_pylist())
+
+
+_WRITERS: dict[str, Callable[[Path, int, argparse.Namespace], None]] = {
+    "parquet": _write_parquet,
+    "csv": _write_csv,
+    "jsonl": _write_jsonl,
+}
+
+
+def _measure(dsn: str, path: Path, rows: int) -> dict[str, Any]:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("TRUNCATE recs.interactions")
+        connection.execute("VACUUM ANALYZE recs.items")
+        connection.execute("CHECKPOINT")
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(_load, (dsn, str(path), rows))
+
+
+def _load(dsn: str, path: str, rows: int) -> dict[str, Any]:
+    from recs.loading import load_interactions
+
+    before = _peak()
+    cpu = time.process_time()
+    report = load_interactions(
+        database.make_engine(dsn),
+        path,
+        on_progress=lambda done, _: _say(f"{done:,} of {rows:,} rows", end="\r"),
+    )
+    _say("")
+    return {
+        "file": Path(path).suffix[1:],
+        "rows": report.rows,
+        "seconds": round(report.seconds, 2),
+        "rows_per_second": round(report.rows_per_second),
+        "client_cpu_seconds": round(time.process_time() - cpu, 2),
+        "peak_mib": _peak(),
+        "peak_mib_before": before,
+    }
+
+
+def _peak() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))
+
+
+def _print(results: list[dict[str, Any]], options: argparse.Namespace) -> None:
+    machine = {
+        "cores": os.cpu_count(),
+        "load": os.getloadavg()[0],
+        "python": platform.python_version(),
+    }
+    if options.json:
+        print(json.dumps({"target": TARGET, "machine": machine, "loads": results}, indent=2))
+        return
+    print(f"{'file':8} {'rows':>11} {'seconds':>8} {'rows/s':>9} {'peak MiB':>9}")
+    for found in results:
+        print(
+            f"{found['file']:8} {found['rows']:11,} {found['seconds']:8.1f}"
+            f" {found['rows_per_second']:9,} {found['peak_mib']:9,}"
+        )
+    print(
+        f"target: {TARGET:,} rows/s; {machine['cores']} cores, load average {machine['load']:.1f}"
+    )
+
+
+def _say(line: str, end: str = "\n") -> None:
+    print(line, end=end, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    main()

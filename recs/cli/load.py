@@ -1,0 +1,162 @@
+"""`recs load`: files into items, users and interactions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from sqlalchemy import Engine, text
+
+from recs.cli.output import Output
+from recs.cli.settings import Settings, pass_settings
+from recs.errors import BadInput
+
+if TYPE_CHECKING:
+    from recs.loading import LoadReport
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@click.group()
+def load() -> None:
+    """Load a file (.csv, .tsv, .parquet, .jsonl, .ndjson; .gz too) in one transaction.
+
+    Ids may be numbers, UUIDs or text. A column goes where its name says; for others say
+    --map OURS=FILES.
+    """
+
+
+def _pairs(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:
+    pairs = {}
+    for value in values:
+        ours, separator, theirs = value.partition("=")
+        if not (ours and separator and theirs):
+            raise click.BadParameter(f"{value!r} is not OURS=FILES, item_id=sku say")
+        pairs[ours] = theirs
+    return pairs
+
+
+def _options(command: Command) -> Command:
+    """Add what all loads take."""
+    for option in (
+        click.option(
+            "--rejects", type=click.Path(dir_okay=False, path_type=Path),
+            help="Where --on-error skip writes bad rows. Default: FILE.rejects.jsonl",
+        ),
+        click.option(
+            "--on-error", type=click.Choice(["fail", "skip"]), default="fail", show_default=True,
+            help="fail: one bad row and nothing is loaded; skip: leave bad rows out.",
+        ),
+        click.option(
+            "--map", "columns", multiple=True, callback=_pairs, metavar="OURS=FILES",
+            help="Our column = the file's, item_id=sku say. May be repeated.",
+        ),
+        click.argument("file", type=click.Path(path_type=Path)),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+_attribute_option = click.option(
+    "--attribute", "attributes", multiple=True, metavar="COLUMN",
+    help="Collect this column of the file into attributes. May be repeated.",
+)  # fmt: skip
+
+
+@load.command()
+@_options
+@pass_settings
+def interactions(settings: Settings, /, file: Path, **options: Any) -> None:
+    """Append interactions: user_id, item_id, interaction_type, weight, occurred_at.
+
+    Times are ISO 8601 (without a zone: UTC) or seconds since 1970. Items must be loaded first.
+    """
+    loading = _loading()
+    engine = settings.engine()
+    report = _run(settings.output, file, loading.load_interactions, engine, options)
+    _refresh_popularity(settings.output, engine)
+    _tell(settings.output, "interactions", report)
+
+
+@load.command()
+@_options
+@_attribute_option
+@pass_settings
+def items(settings: Settings, /, file: Path, **options: Any) -> None:
+    """Insert or update items: item_id, title, description, attributes, available, content_vector.
+
+    Of items that exist, the columns that the file has are updated.
+    """
+    report = _run(settings.output, file, _loading().load_items, settings.engine(), options)
+    _tell(settings.output, "items", report)
+
+
+@load.command()
+@_options
+@_attribute_option
+@pass_settings
+def users(settings: Settings, /, file: Path, **options: Any) -> None:
+    """Insert or update users: user_id, segment, attributes."""
+    report = _run(settings.output, file, _loading().load_users, settings.engine(), options)
+    _tell(settings.output, "users", report)
+
+
+def _loading() -> Any:
+    try:
+        from recs import loading
+    except ImportError as error:
+        raise BadInput(
+            f"recs load needs {error.name}", hint="run: pip install 'pgrecs[train]'"
+        ) from error
+    return loading
+
+
+def _run(
+    output: Output, file: Path, load_file: Any, engine: Engine, options: dict[str, Any]
+) -> LoadReport:
+    with output.progress() as progress:
+        task = progress.add_task(f"loading {file.name}", total=None)
+
+        def show(rows: int, fraction: float) -> None:
+            progress.update(task, completed=rows, total=int(rows / fraction) if fraction else None)
+
+        report: LoadReport = load_file(engine, file, **options, on_progress=show)
+        progress.update(task, completed=report.rows, total=report.rows)
+    return report
+
+
+def _refresh_popularity(output: Output, engine: Engine) -> None:
+    allowed = (
+        "SELECT has_function_privilege('recs.refresh_popularity(timestamptz)', 'EXECUTE'),"
+        " current_user"
+    )
+    with engine.begin() as connection:
+        may, user = connection.execute(text(allowed)).one()
+        if may:
+            connection.execute(text("SELECT recs.refresh_popularity()"))
+        else:
+            output.plain(
+                f"popularity is as it was: {user} may not run SELECT recs.refresh_popularity(),"
+                " members of recs_trainer may"
+            )
+
+
+def _tell(output: Output, noun: str, report: LoadReport) -> None:
+    output.result(
+        {
+            "table": noun,
+            "rows": report.rows,
+            "rejected": report.rejected,
+            "seconds": round(report.seconds, 3),
+            "rows_per_second": round(report.rows_per_second),
+            "rejects": report.rejects,
+        }
+    )
+    output.say(
+        f"{noun}: {report.rows:,} rows in {report.seconds:.1f} s"
+        f" ({report.rows_per_second:,.0f} rows/s)"
+    )
+    if report.rejects is not None:
+        output.plain(f"{report.rejected:,} rows were rejected: {report.rejects}")

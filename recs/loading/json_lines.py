@@ -1,0 +1,113 @@
+"""JSON Lines: an object a line."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO, cast
+
+import pyarrow as pa
+
+from recs.errors import BadInput
+from recs.loading.batches import Reject
+
+_LOOK_AHEAD = 1000  # lines whose keys are the columns
+_LARGEST_BATCH = 50_000  # Python objects are large
+
+
+class JsonLinesSource:
+    """A file of JSON objects; its columns are the keys of the first thousand lines."""
+
+    unit = "line"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        keys: dict[str, None] = {}
+        with self._open() as (file, _):
+            for line in islice(file, _LOOK_AHEAD):
+                row, _ = _parse(line)
+                keys.update(dict.fromkeys(row or ()))
+        self.columns = list(keys)
+
+    def batches(self, names: Sequence[str], rows: int) -> Iterator[JsonLinesBatch]:  # noqa: ARG002 - a batch has all keys
+        """Yield lines as batches."""
+        size = self._path.stat().st_size
+        number = 1
+        with self._open() as (file, raw):
+            while lines := list(islice(file, min(rows, _LARGEST_BATCH))):
+                yield JsonLinesBatch(lines, number, min(raw.tell() / size, 1.0))
+                number += len(lines)
+
+    @contextmanager
+    def _open(self) -> Iterator[tuple[BinaryIO, BinaryIO]]:
+        with self._path.open("rb") as raw:
+            packed = self._path.suffix.lower() == ".gz"
+            try:
+                yield (cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw), raw
+            except (OSError, EOFError) as error:
+                raise BadInput(
+                    f"{self._path} cannot be read as JSON Lines: {error}",
+                    hint="is the file whole, and compressed as its name says?",
+                ) from error
+
+
+class JsonLinesBatch:
+    """Some lines, parsed."""
+
+    def __init__(self, lines: Sequence[bytes], first: int, fraction: float) -> None:
+        self.fraction = fraction
+        self._rows: list[dict[str, Any]] = []
+        self._lines: list[int] = []
+        self._unparsable: list[Reject] = []
+        for number, line in enumerate(lines, first):
+            if line.isspace():
+                continue
+            row, reason = _parse(line)
+            if row is None:
+                text = line.decode("utf-8", "replace").rstrip("\r\n")
+                self._unparsable.append(Reject(number, reason, text))
+            else:
+                self._rows.append(row)
+                self._lines.append(number)
+        self.rows = len(self._rows)
+
+    def column(self, name: str) -> Any:
+        """Return the values of a key; of mixed types, each as text."""
+        values = self.objects(name)
+        try:
+            return pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            return pa.array([_text(value) for value in values], pa.string())
+
+    def objects(self, name: str) -> list[Any]:
+        """Return the values of a key; None where a row lacks it."""
+        return [row.get(name) for row in self._rows]
+
+    def rejects(self, faults: Mapping[int, str]) -> list[Reject]:
+        """Return rows with their lines."""
+        found = [Reject(self._lines[row], why, self._rows[row]) for row, why in faults.items()]
+        return sorted(found + self._unparsable, key=lambda reject: reject.line)
+
+
+def _parse(line: bytes) -> tuple[dict[str, Any] | None, str]:
+    try:
+        row = json.loads(line)
+        if rb"\ud" in line.lower():
+            json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is no text
+    except (ValueError, RecursionError) as error:
+        return None, f"not JSON: {error}"
+    if not isinstance(row, dict):
+        return None, f"expected a JSON object, got {type(row).__name__}"
+    return row, ""
+
+
+def _text(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return json.dumps(value)

@@ -1,0 +1,94 @@
+"""Parquet, by row and not by row group: one row group may be the whole file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from recs.errors import BadInput
+from recs.loading.batches import Reject
+
+_PAGE_BUFFER = 1 << 20  # bytes a column; without it a row group's columns are read whole
+
+
+class ParquetSource:
+    """A Parquet file; its rows are counted from 1."""
+
+    unit = "row"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        with self._open() as file:
+            self.columns = list(file.schema_arrow.names)
+            self._rows = file.metadata.num_rows
+
+    def batches(self, names: Sequence[str], rows: int) -> Iterator[ParquetBatch]:
+        """Yield rows as batches."""
+        start = 0
+        with self._open() as file:
+            for block in file.iter_batches(batch_size=rows, columns=list(names)):
+                yield ParquetBatch(block, start, (start + block.num_rows) / self._rows)
+                start += block.num_rows
+
+    @contextmanager
+    def _open(self) -> Iterator[Any]:
+        try:
+            with parquet.ParquetFile(
+                self._path, buffer_size=_PAGE_BUFFER, pre_buffer=False, memory_map=False
+            ) as file:
+                yield file
+        except (pa.ArrowException, OSError) as error:
+            raise BadInput(
+                f"{self._path} cannot be read as Parquet: {str(error).splitlines()[0]}",
+                hint="is the file whole?",
+            ) from error
+
+
+class ParquetBatch:
+    """Some rows, with the file's own types."""
+
+    def __init__(self, block: Any, start: int, fraction: float) -> None:
+        self._block = block
+        self._start = start
+        self.rows = block.num_rows
+        self.fraction = fraction
+
+    def column(self, name: str) -> Any:
+        """Return a column, dictionaries and extension types replaced by what they hold."""
+        array = self._block.column(name)
+        if isinstance(array.type, pa.BaseExtensionType):
+            array = array.storage
+        if pa.types.is_dictionary(array.type):
+            array = array.dictionary_decode()
+        return array
+
+    def objects(self, name: str) -> list[Any]:
+        """Return Python values; lists of numbers as numpy arrays."""
+        array = self.column(name)
+        if not _is_list(array.type) or not _is_number(array.type.value_type):
+            return list(array.to_pylist())
+        return [
+            value.values.to_numpy(zero_copy_only=False) if value.is_valid else None
+            for value in array
+        ]
+
+    def rejects(self, faults: Mapping[int, str]) -> list[Reject]:
+        """Return the rows, of which the columns that were asked for."""
+        return [
+            Reject(self._start + row + 1, faults[row], self._block.slice(row, 1).to_pylist()[0])
+            for row in sorted(faults)
+        ]
+
+
+def _is_list(kind: Any) -> bool:
+    types = pa.types
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def _is_number(kind: Any) -> bool:
+    return bool(pa.types.is_floating(kind) or pa.types.is_integer(kind))

@@ -1,0 +1,55 @@
+"""The rejects file: a JSON object a line, with line, reason and the row as the file has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import TextIO
+
+from recs.errors import BadInput
+from recs.loading.batches import Reject
+
+
+class RejectsFile:
+    """Made when the first row is rejected."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.count = 0
+        self.first: Reject | None = None
+        self._file: TextIO | None = None
+
+    def __enter__(self) -> RejectsFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def write(self, rejects: Iterable[Reject]) -> None:
+        """Append rows.
+
+        Raises:
+            BadInput: the file cannot be written.
+        """
+        for reject in rejects:
+            file = self._file or self._open()
+            file.write(reject.document() + "\n")
+            self.first = self.first or reject
+            self.count += 1
+
+    def _open(self) -> TextIO:
+        try:
+            self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            raise BadInput(
+                f"cannot write rejected rows to {self.path}: {error.strerror}",
+                hint="name another file: --rejects FILE",
+            ) from error
+        return self._file

@@ -1,0 +1,114 @@
+"""Files: what cannot be read is named, with what to do."""
+
+from __future__ import annotations
+
+import gzip
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+from sqlalchemy import Connection
+
+from recs.errors import BadInput
+from recs.loading import load_interactions, load_items
+from recs.loading.files import open_source
+
+
+def test_a_missing_column_is_named_with_those_the_file_has(
+    connection: Connection, write: Any
+) -> None:
+    with pytest.raises(BadInput, match="no column 'item_id'") as caught:
+        load_interactions(connection, write("a.csv", "user_id,sku\nu,1\n"))
+    assert caught.value.hint == "it has user_id, sku; say which it is: --map item_id=COLUMN"
+
+
+def test_a_mapped_column_that_is_missing_is_named(connection: Connection, write: Any) -> None:
+    path = write("a.csv", "user_id,item_id\nu,1\n")
+    with pytest.raises(BadInput, match="no column 'stamp'"):
+        load_interactions(connection, path, columns={"occurred_at": "stamp"})
+    with pytest.raises(BadInput, match="no column 'price' to load into"):
+        load_interactions(connection, path, columns={"price": "item_id"})
+
+
+def test_a_column_twice_in_the_header_is_refused(connection: Connection, write: Any) -> None:
+    with pytest.raises(BadInput, match="column 'item_id' twice"):
+        load_items(connection, write("a.csv", "item_id,item_id\n1,2\n"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("a.csv", ""), ("a.csv", "item_id\n"), ("a.jsonl", ""), ("a.jsonl", "\n"), ("a.csv.gz", "")],
+)
+def test_an_empty_file_is_an_error(
+    connection: Connection, write: Any, name: str, content: str
+) -> None:
+    with pytest.raises(BadInput, match=r"is empty|has no column 'item_id'"):
+        load_items(connection, write(name, content))
+
+
+def test_an_empty_parquet_file_is_an_error(connection: Connection, tmp_path: Path) -> None:
+    parquet.write_table(pa.table({"item_id": pa.array([], pa.string())}), tmp_path / "a.parquet")
+    with pytest.raises(BadInput, match="is empty"):
+        load_items(connection, tmp_path / "a.parquet")
+
+
+def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
+    (tmp_path / "a.xlsx").write_bytes(b"x")
+    (tmp_path / "a.parquet").write_bytes(b"not Parquet at all")
+    (tmp_path / "a.csv.gz").write_bytes(b"not gzip at all")
+    (tmp_path / "b.csv").mkdir()
+    for name, reason in (
+        ("a.xlsx", "unknown kind of file '.xlsx'"),
+        ("none.csv", "no such file"),
+        ("b.csv", "not a file"),
+        ("a.parquet", "cannot be read as Parquet"),
+        ("a.csv.gz", "cannot be read as CSV"),
+    ):
+        with pytest.raises(BadInput, match=reason) as caught:
+            open_source(tmp_path / name)
+        assert caught.value.hint
+
+
+def test_a_truncated_file_is_an_error(connection: Connection, tmp_path: Path) -> None:
+    packed = gzip.compress("\n".join(["item_id", *map(str, range(100_000))]).encode())
+    (tmp_path / "a.csv.gz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(BadInput, match="cannot be read as CSV"):
+        load_items(connection, tmp_path / "a.csv.gz")
+    lines = "".join(f'{{"item_id": {number}}}\n' for number in range(100_000))
+    packed = gzip.compress(lines.encode())
+    (tmp_path / "a.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+    with pytest.raises(BadInput, match="cannot be read as JSON Lines"):
+        load_items(connection, tmp_path / "a.jsonl.gz")
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.csv.gz", "item_id,title\nx,É\n"),
+        ("a.tsv", "item_id\ttitle\nx\tÉ\n"),
+        ("a.CSV", "\ufeffitem_id,title\r\nx,É\r\n"),
+        ("a.ndjson.gz", '{"item_id": "x", "title": "É"}\n'),
+    ],
+)
+def test_tabs_gzip_and_byte_order_marks_are_read(
+    connection: Connection, tmp_path: Path, rows: Any, name: str, content: str
+) -> None:
+    data = content.encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    load_items(connection, tmp_path / name)
+    assert rows("SELECT item_id, title FROM recs.items") == [("x", "É")]
+
+
+def test_bytes_that_are_not_utf_8_are_a_bad_row(connection: Connection, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_bytes("item_id,title\n1,É\n2,".encode() + b"\xc9\n")
+    with pytest.raises(BadInput, match=r"line 3: title is b'\\xc9', expected UTF-8"):
+        load_items(connection, tmp_path / "a.csv")
+
+
+def test_a_column_of_the_wrong_type_is_refused(connection: Connection, tmp_path: Path) -> None:
+    table = pa.table({"user_id": ["u"], "item_id": ["1"], "weight": [[1.0]]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(BadInput, match="weight comes from a column of type list"):
+        load_interactions(connection, tmp_path / "a.parquet")

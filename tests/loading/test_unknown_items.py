@@ -1,0 +1,70 @@
+"""The trigger that refuses interactions with items nobody knows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import IntegrityError
+
+
+def insert(connection: Connection, first: int, last: int) -> None:
+    connection.execute(
+        text(
+            "INSERT INTO recs.interactions (user_id, item_id)"
+            " SELECT 'u' || i % 7, i::text"
+            " FROM generate_series(CAST(:first AS int), CAST(:last AS int)) AS i"
+        ),
+        {"first": first, "last": last},
+    )
+
+
+@pytest.mark.parametrize(("last", "unknown"), [(5, 2), (5003, 5000)], ids=["few", "many"])
+def test_an_unknown_item_is_refused_with_its_id_and_how_many(
+    catalog: Connection, last: int, unknown: int
+) -> None:
+    with pytest.raises(IntegrityError) as caught:
+        insert(catalog, 1, last)
+    error = caught.value.orig.diag
+    assert error.sqlstate == "23503"
+    first = min(str(number) for number in range(4, last + 1))
+    assert error.message_primary == (
+        f"interaction with unknown item_id '{first}' ({unknown} unknown in all)"
+    )
+    assert "recs.items" in error.message_hint
+    assert error.table_name == "interactions"
+
+
+def test_an_update_to_an_unknown_item_is_refused(catalog: Connection) -> None:
+    insert(catalog, 1, 3)
+    catalog.execute(text("UPDATE recs.interactions SET item_id = '2' WHERE item_id = '3'"))
+    with pytest.raises(IntegrityError, match="unknown item_id '9'"):
+        catalog.execute(text("UPDATE recs.interactions SET item_id = '9' WHERE item_id = '1'"))
+
+
+def test_an_item_of_another_tenant_is_unknown(catalog: Connection) -> None:
+    with pytest.raises(IntegrityError, match="unknown item_id '1'"):
+        catalog.execute(
+            text(
+                "INSERT INTO recs.interactions (tenant_id, user_id, item_id)"
+                " VALUES ('other', 'u', '1')"
+            )
+        )
+
+
+def test_single_events_after_a_bulk_load_do_not_scan_the_catalog(
+    connection: Connection, sql_run: Any
+) -> None:
+    sql_run("INSERT INTO recs.items (item_id) SELECT i::text FROM generate_series(1, 20000) i")
+    sql_run("ANALYZE recs.items")
+    insert(connection, 1, 20_000)
+    before = seq_scans(sql_run)
+    for number in range(8):  # past the five custom plans of a cached statement
+        insert(connection, number + 1, number + 1)
+    assert seq_scans(sql_run) == before
+
+
+def seq_scans(sql_run: Any) -> int:
+    found = sql_run("SELECT pg_stat_get_xact_numscans('recs.items'::regclass)")
+    return int(found[0][0])
