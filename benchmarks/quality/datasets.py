@@ -16,7 +16,7 @@ LIKED = 4.0  # a film rating from here on is an interaction
 
 @dataclass(frozen=True)
 class Interactions:
-    """Events in time order: users [N] and items [N] are dense ids, days [N] count from the epoch."""
+    """Events in time order: dense ids of users [N] and items [N], days [N] from the epoch."""
 
     users: IntArray
     items: IntArray
@@ -138,7 +138,7 @@ def _dense(keys: pd.Series) -> tuple[IntArray, tuple[str, ...]]:
 
 def _days(moments: pd.Series) -> FloatArray:
     seconds = moments.to_numpy("datetime64[s]").astype(np.int64)
-    return seconds / 86_400
+    return np.asarray(seconds / 86_400, np.float64)
 
 
 def _film(title: str, genres: str) -> ItemContent:

@@ -33,16 +33,23 @@ Phase = Literal["validation", "test"]
 
 
 @dataclass(frozen=True)
+class Request:
+    """Lists that a method has to make."""
+
+    users: IntArray  # [U]
+    known: Interactions  # events of these users that the training did not see
+    excluded: csr_array  # [U, n_items], items that must not be in the list
+    candidates: IntArray  # items that may be in the list
+
+
+@dataclass(frozen=True)
 class Task:
-    """Lists to make and the items that belong in them."""
+    """A request, and the items that belong in its lists."""
 
     case: Case
     n_known: int | None  # told items of a new user, else None
-    users: IntArray  # [U]
-    known: Interactions  # events of these users that the training did not see
-    excluded: csr_array  # [U, I], items that must not be in the list
+    request: Request
     relevant: list[IntArray]  # U arrays
-    candidates: IntArray  # items that may be in the list
 
     @property
     def name(self) -> str:
@@ -173,13 +180,14 @@ def _task(
     dataset: Dataset, case: Case, train: Interactions, asked: Interactions, candidates: IntArray
 ) -> Task:
     """Judge the users of the training by the asked items that they had not had."""
-    seen = _matrix(train, dataset)
-    wanted = _matrix(asked, dataset)
+    seen = pairs(train, dataset)
+    wanted = pairs(asked, dataset)
     wanted = wanted - wanted.multiply(seen)
     wanted.eliminate_zeros()
     users = np.flatnonzero(np.diff(wanted.indptr))
     nothing = train.where(np.zeros(len(train), np.bool_))
-    return Task(case, None, users, nothing, seen[users], _rows(wanted[users]), candidates)
+    request = Request(users, nothing, seen[users], candidates)
+    return Task(case, None, request, _rows(wanted[users]))
 
 
 def _new_users(dataset: Dataset, train: Interactions, test: Interactions) -> list[Task]:
@@ -193,17 +201,14 @@ def _new_users(dataset: Dataset, train: Interactions, test: Interactions) -> lis
     among = np.isin(firsts.users, users)
     later = firsts.where(among & (rank >= GIVEN))
     given = firsts.where(among & (rank < GIVEN))
-    relevant = _rows(_matrix(later, dataset)[users])
-    excluded = _matrix(given, dataset)[users]
+    relevant = _rows(pairs(later, dataset)[users])
+    excluded = pairs(given, dataset)[users]
     return [
         Task(
             "new users",
             n,
-            users,
-            firsts.where(among & (rank < n)),
-            excluded,
+            Request(users, firsts.where(among & (rank < n)), excluded, warm_items),
             relevant,
-            warm_items,
         )
         for n in KNOWN
     ]
@@ -250,7 +255,7 @@ def _join(first: Interactions, second: Interactions) -> Interactions:
     )
 
 
-def _matrix(events: Interactions, dataset: Dataset) -> csr_array:
+def pairs(events: Interactions, dataset: Dataset) -> csr_array:
     """Return who touched what as ones, [n_users, n_items]."""
     shape = (dataset.n_users, dataset.n_items)
     ones = np.ones(len(events), np.float32)
@@ -261,9 +266,7 @@ def _matrix(events: Interactions, dataset: Dataset) -> csr_array:
 
 
 def _rows(matrix: csr_array) -> list[IntArray]:
-    return [
-        row.astype(np.int64) for row in np.split(matrix.indices, matrix.indptr[1:-1])
-    ]
+    return [row.astype(np.int64) for row in np.split(matrix.indices, matrix.indptr[1:-1])]
 
 
 def _contents(dataset: Dataset, train: Interactions, until: float) -> tuple[ItemContent, ...]:

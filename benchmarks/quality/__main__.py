@@ -1,0 +1,5 @@
+"""Entry point of `python -m benchmarks.quality`."""
+
+from benchmarks.quality.run import main
+
+main()

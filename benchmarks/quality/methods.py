@@ -1,0 +1,211 @@
+"""Every method with the settings it may choose from: at most TRIALS of them a data set."""
+
+from collections.abc import Callable, Iterable
+from itertools import product
+from typing import Any
+
+from benchmarks.quality.datasets import Dataset
+from benchmarks.quality.method import COLD_ITEMS, WARM, Method, Params
+from benchmarks.quality.peers import als, content, ease, lightfm, neighbours, popularity
+
+TRIALS = 4  # for everybody, on sets whose trainings take seconds
+TRIALS_LARGE = 2  # for everybody, where one takes minutes
+LARGE = 500_000  # pairs of users and items
+EVERYWHERE = WARM | COLD_ITEMS
+
+Grid = Callable[[Dataset], list[Params]]
+
+
+def _grid(*, large: Iterable[Params] = (), **axes: Iterable[Any]) -> Grid:
+    """Return the product of the axes; `half_life` is a share of the data set's time."""
+    few = list(large)
+
+    def settings(dataset: Dataset) -> list[Params]:
+        if few and len(dataset.interactions) > LARGE and not dataset.has_time:
+            return few[:TRIALS_LARGE]
+        named = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
+        return [_in_days(params, dataset) for params in named][:TRIALS]
+
+    return settings
+
+
+def _in_days(params: dict[str, Any], dataset: Dataset) -> Params:
+    """Turn shares of the data set's time into days."""
+    days = dataset.interactions.days
+    span = float(days.max() - days.min())
+    shares = {name for name in ("half_life", "days") if name in params}
+    return {
+        name: round(value * span) if name in shares else value for name, value in params.items()
+    }
+
+
+SHARES = (0.08, 0.16)  # 59 and 118 days of the two years of online-retail
+SHARES_FINE = (0.02, 0.04, 0.08, 0.16)
+
+
+_METHODS = (
+    Method("popularity", popularity.fit, _grid(), EVERYWHERE),
+    Method(
+        "recent popularity",
+        popularity.fit,
+        _grid(days=SHARES_FINE),
+        EVERYWHERE,
+        needs_time=True,
+    ),
+    Method(
+        "popularity decayed",
+        popularity.fit,
+        _grid(half_life=SHARES_FINE),
+        EVERYWHERE,
+        needs_time=True,
+    ),
+    Method(
+        "item-kNN",
+        neighbours.fit,
+        _grid(
+            neighbours=(100, 400),
+            shrink=(0.0, 10.0),
+            large=[{"neighbours": 100, "shrink": 10.0}, {"neighbours": 400, "shrink": 10.0}],
+        ),
+        WARM | {"whole catalog"},
+    ),
+    Method(
+        "item-kNN decayed",
+        neighbours.fit,
+        _grid(neighbours=(100, 400), shrink=(3.0,), half_life=SHARES),
+        WARM | {"whole catalog"},
+        needs_time=True,
+    ),
+    Method(
+        "EASE",
+        ease.fit,
+        _grid(
+            regularization=(30.0, 100.0, 300.0, 1000.0),
+            large=[{"regularization": 200.0}],
+        ),
+        WARM | {"whole catalog"},
+        published={"gowalla": ".1765 / .1467"},
+    ),
+    Method(
+        "EASE decayed",
+        ease.fit,
+        _grid(regularization=(100.0, 300.0), half_life=SHARES),
+        WARM | {"whole catalog"},
+        needs_time=True,
+    ),
+    Method(
+        "ALS",
+        als.fit,
+        _grid(
+            factors=(64, 128),
+            regularization=(5.0,),
+            alpha=(5.0, 20.0),
+            large=[
+                {"factors": 128, "regularization": 5.0, "alpha": 20.0},
+                {"factors": 128, "regularization": 30.0, "alpha": 20.0},
+            ],
+        ),
+        WARM | {"whole catalog"},
+        random=True,
+    ),
+    Method(
+        "ALS decayed",
+        als.fit,
+        _grid(factors=(64,), regularization=(5.0,), alpha=(5.0, 10.0), half_life=SHARES),
+        WARM | {"whole catalog"},
+        needs_time=True,
+        random=True,
+    ),
+    Method(
+        "LightFM WARP",
+        lightfm.fit,
+        _grid(
+            factors=(64, 128),
+            epochs=(10, 20),
+            large=[
+                {"factors": 64, "epochs": 20, "max_sampled": 30},
+                {"factors": 128, "epochs": 20, "max_sampled": 30},
+            ],
+        ),
+        WARM | {"whole catalog"},
+        random=True,
+    ),
+    Method(
+        "LightFM WARP decayed",
+        lightfm.fit,
+        _grid(factors=(64,), epochs=(10, 20), half_life=SHARES),
+        WARM | {"whole catalog"},
+        needs_time=True,
+        random=True,
+    ),
+    Method(
+        "LightFM hybrid",
+        lightfm.fit,
+        _grid(content=(True,), identity=(True, False), factors=(64,), epochs=(8, 16)),
+        EVERYWHERE,
+        needs_content=True,
+        random=True,
+    ),
+    Method(
+        "LightFM hybrid decayed",
+        lightfm.fit,
+        _grid(
+            content=(True,),
+            identity=(True, False),
+            factors=(64,),
+            epochs=(12,),
+            half_life=SHARES,
+        ),
+        EVERYWHERE,
+        needs_time=True,
+        needs_content=True,
+        random=True,
+    ),
+    Method(
+        "TF-IDF profile",
+        content.fit_profile,
+        _grid(ngrams=(1, 2), stop_words=(None, "english")),
+        EVERYWHERE,
+        needs_content=True,
+    ),
+    Method(
+        "TF-IDF profile decayed",
+        content.fit_profile,
+        _grid(ngrams=(2,), stop_words=(None, "english"), half_life=SHARES),
+        EVERYWHERE,
+        needs_time=True,
+        needs_content=True,
+    ),
+    Method(
+        "content-kNN over ALS",
+        content.fit_neighbours,
+        _grid(
+            factors=(64,),
+            regularization=(5.0,),
+            alpha=(5.0,),
+            neighbours=(10, 40),
+            stop_words=(None, "english"),
+        ),
+        COLD_ITEMS,
+        needs_content=True,
+        random=True,
+    ),
+    Method(
+        "content-kNN over ALS decayed",
+        content.fit_neighbours,
+        _grid(
+            factors=(64,),
+            regularization=(5.0,),
+            alpha=(5.0,),
+            neighbours=(10, 40),
+            stop_words=("english",),
+            half_life=SHARES,
+        ),
+        COLD_ITEMS,
+        needs_time=True,
+        needs_content=True,
+        random=True,
+    ),
+)
+
+METHODS: dict[str, Method] = {method.name: method for method in _METHODS}

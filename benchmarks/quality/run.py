@@ -1,0 +1,81 @@
+"""Command line of the quality benchmark."""
+
+import argparse
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from rich.console import Console
+
+from benchmarks.quality import plots, tables
+from benchmarks.quality.campaign import Campaign
+from benchmarks.quality.datasets import READERS
+from benchmarks.quality.methods import METHODS
+from benchmarks.quality.protocols import HOLDOUT_SEED, K
+
+FOLDER = Path(__file__).resolve().parents[1]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run what is missing, then print the tables and write them, their JSON and the plots."""
+    options = _parser().parse_args(arguments)
+    console = Console(stderr=options.json, width=None if os.isatty(1) else 160)
+    console.print(f"split seed {HOLDOUT_SEED}, {options.seeds} seeds, {options.threads} threads")
+    campaign = Campaign(
+        data=options.data,
+        results=options.cache,
+        sets=tuple(options.sets),
+        methods=tuple(options.methods),
+        seeds=options.seeds,
+        threads=options.threads,
+        jobs=options.jobs,
+        timeout=options.timeout,
+        report=lambda line: console.print(line, markup=False, highlight=False),
+        stored_only=options.stored_only,
+    )
+    with console.status("training"):
+        choices, results = campaign.run()
+    summary = tables.summarise(choices, results)
+    options.results.mkdir(parents=True, exist_ok=True)
+    (options.results / "summary.json").write_text(
+        json.dumps([asdict(entry) for entry in summary], indent=1) + "\n"
+    )
+    (options.results / "tables.md").write_text(tables.markdown(summary))
+    plots.draw(summary, options.results)
+    if options.json:
+        print(json.dumps([asdict(entry) for entry in summary]))
+    else:
+        tables.show(summary, console)
+    console.print(f"metrics at {K}; written to {options.results}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
+    data = os.environ.get("DATA")
+    parser.add_argument("--data", type=Path, default=data, required=data is None)
+    parser.add_argument("--results", type=Path, default=FOLDER / "results" / "quality")
+    parser.add_argument("--cache", type=Path, default=FOLDER / "cache" / "quality")
+    parser.add_argument("--sets", type=_names(READERS), default=list(READERS))
+    parser.add_argument("--methods", type=_names(METHODS), default=list(METHODS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2, help="threads of one training")
+    parser.add_argument("--jobs", type=int, default=1, help="trainings at once")
+    parser.add_argument("--timeout", type=float, default=3600, help="seconds for one training")
+    parser.add_argument("--stored-only", action="store_true", help="train nothing")
+    parser.add_argument("--json", action="store_true", help="print JSON and no tables")
+    return parser
+
+
+def _names(known: Mapping[str, object]) -> Callable[[str], list[str]]:
+    """Return a parser of names with commas between them."""
+
+    def parse(text: str) -> list[str]:
+        names = [name.strip() for name in text.split(",")]
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise argparse.ArgumentTypeError(f"expected some of {list(known)}, got {unknown}")
+        return names
+
+    return parse

@@ -1,0 +1,212 @@
+"""What the trials say, as rows: for people, as Markdown and as JSON."""
+
+import statistics
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from benchmarks.quality.campaign import Choice
+from benchmarks.quality.method import Method
+from benchmarks.quality.methods import METHODS
+from benchmarks.quality.protocols import KNOWN, K
+from benchmarks.quality.trial import Params, Result
+
+RECALL, NDCG = f"recall@{K}", f"ndcg@{K}"
+NEW_USERS = [f"new users, n={n}" for n in KNOWN]
+SINGLE_TASKS = ("warm", "new items", "whole catalog")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Test quality of one method on one task, with the settings that validation chose."""
+
+    dataset: str
+    split: str
+    task: str
+    method: str
+    params: Params = field(default_factory=dict)
+    mean: Mapping[str, float] = field(default_factory=dict)  # metric -> mean over the seeds
+    spread: Mapping[str, float] = field(default_factory=dict)  # metric -> standard deviation
+    seeds: int = 0
+    seconds: float = 0.0  # of one training, mean
+    peak_mb: float = 0.0  # of one training, largest
+    details: tuple[Mapping[str, Any], ...] = ()  # the method's own figures, one a seed
+    reason: str = ""  # why there is no figure
+
+
+def summarise(choices: list[Choice], results: list[Result]) -> list[Entry]:
+    """Return an entry for each choice and each task of its case, and for what has none."""
+    entries = [
+        _entry(choice, task, _of(choice, results))
+        for choice in choices
+        for task in _tasks(choice, results)
+    ]
+    return entries + _missing(entries, results)
+
+
+def _of(choice: Choice, results: list[Result]) -> list[Result]:
+    """Return the test results with the chosen settings, one a seed."""
+    return [
+        result
+        for result in results
+        if result.trial.phase == "test"
+        and (result.trial.method, result.trial.dataset, result.trial.split)
+        == (choice.method, choice.dataset, choice.split)
+        and result.trial.params == choice.params
+    ]
+
+
+def _tasks(choice: Choice, results: list[Result]) -> list[str]:
+    names = {task for result in _of(choice, results) for task in result.scores}
+    return sorted((n for n in names if n.split(",")[0] == choice.case), key=_task_order)
+
+
+def _task_order(task: str) -> int:
+    return NEW_USERS.index(task) if task in NEW_USERS else -1
+
+
+def _entry(choice: Choice, task: str, results: list[Result]) -> Entry:
+    done = [result for result in results if result.done]
+    values = [result.scores[task] for result in done]
+    return Entry(
+        choice.dataset,
+        choice.split,
+        task,
+        choice.method,
+        choice.params,
+        {name: statistics.mean(v[name] for v in values) for name in values[0]},
+        {name: statistics.pstdev([v[name] for v in values]) for name in values[0]},
+        len(done),
+        statistics.mean(result.seconds for result in done),
+        max(result.peak_mb for result in done),
+        tuple(result.details for result in done if result.details),
+    )
+
+
+def _missing(entries: list[Entry], results: list[Result]) -> list[Entry]:
+    """Return an entry with the reason for every method that gave nothing on a split."""
+    present = {(entry.dataset, entry.split, entry.method) for entry in entries}
+    reasons = {
+        (r.trial.dataset, r.trial.split, r.trial.method): r.reason for r in results if not r.done
+    }
+    return [
+        Entry(dataset, split, "warm", method, reason=_with_published(METHODS[method], dataset, why))
+        for (dataset, split, method), why in reasons.items()
+        if (dataset, split, method) not in present
+    ]
+
+
+def _with_published(method: Method, dataset: str, reason: str) -> str:
+    figure = method.published.get(dataset)
+    return f"{reason} (published: {figure}, not measured here)" if figure else reason
+
+
+Grid = tuple[str, list[str], list[list[str]]]  # title, header, rows
+
+
+def grids(entries: list[Entry]) -> list[Grid]:
+    """Return the tables: one a split for single tasks, one for new users, one for the cost."""
+    tables: list[Grid] = []
+    for (dataset, split), group in _grouped(entries).items():
+        for task in SINGLE_TASKS:
+            tables += _single(f"{dataset}, {split} split: {task}", task, group)
+        tables += _by_known(f"{dataset}, {split} split: new users, {RECALL} by known items", group)
+        tables += _cost(f"{dataset}, {split} split: one training", group)
+    return tables
+
+
+def _grouped(entries: Iterable[Entry]) -> dict[tuple[str, str], list[Entry]]:
+    groups: dict[tuple[str, str], list[Entry]] = defaultdict(list)
+    for entry in entries:
+        groups[entry.dataset, entry.split].append(entry)
+    return groups
+
+
+def _single(title: str, task: str, group: list[Entry]) -> list[Grid]:
+    rows = [entry for entry in group if entry.task == task]
+    if not rows:
+        return []
+    rows.sort(key=lambda entry: -entry.mean.get(RECALL, -1.0))
+    extra = ["recall old", "recall new", "new in lists"] if task == "whole catalog" else []
+    header = ["method", RECALL, NDCG, f"hit rate@{K}", "coverage", *extra, "seeds", "settings"]
+    return [(title, header, [_single_row(entry, extra) for entry in rows])]
+
+
+def _single_row(entry: Entry, extra: list[str]) -> list[str]:
+    if entry.reason:
+        return [entry.method, *["-"] * (4 + len(extra)), "0", entry.reason]
+    names = [RECALL, NDCG, f"hit_rate@{K}", f"coverage@{K}"]
+    names += [f"{RECALL}_old", f"{RECALL}_new", "share_new"] if extra else []
+    return [
+        entry.method,
+        *[_figure(entry, name) for name in names],
+        str(entry.seeds),
+        settings(entry.params),
+    ]
+
+
+def _by_known(title: str, group: list[Entry]) -> list[Grid]:
+    """Return new users: a row a method, a column an n, and the mean over n."""
+    methods = _methods(group, NEW_USERS)
+    rows = []
+    for method in methods:
+        found = {entry.task: entry for entry in group if entry.method == method}
+        figures = [found[task].mean[RECALL] for task in NEW_USERS]
+        cells = [_figure(found[task], RECALL) for task in NEW_USERS]
+        rows.append([method, *cells, f"{statistics.mean(figures):.4f}"])
+    rows.sort(key=lambda row: row[-1], reverse=True)
+    header = ["method", *[f"n={n}" for n in KNOWN], "mean"]
+    return [(title, header, rows)] if rows else []
+
+
+def _cost(title: str, group: list[Entry]) -> list[Grid]:
+    seen: dict[str, Entry] = {}
+    for entry in group:
+        if not entry.reason:
+            seen.setdefault(entry.method, entry)
+    rows = [[e.method, f"{e.seconds:.1f}", f"{e.peak_mb:.0f}"] for e in seen.values()]
+    return [(title, ["method", "seconds", "peak MB"], rows)] if rows else []
+
+
+def _methods(group: list[Entry], tasks: list[str]) -> list[str]:
+    """Return the methods with a figure for every one of these tasks."""
+    present = {(entry.method, entry.task) for entry in group if not entry.reason}
+    names = dict.fromkeys(entry.method for entry in group)
+    return [name for name in names if all((name, task) in present for task in tasks)]
+
+
+def _figure(entry: Entry, name: str) -> str:
+    """Return the mean and, over several seeds, the spread."""
+    mean = f"{entry.mean[name]:.4f}"
+    return f"{mean} ±{entry.spread[name]:.4f}" if entry.seeds > 1 else mean
+
+
+def settings(params: Params) -> str:
+    """Return the settings as name=value."""
+    return " ".join(f"{name}={value}" for name, value in params.items())
+
+
+def markdown(entries: list[Entry]) -> str:
+    """Return the tables as Markdown."""
+    parts = []
+    for title, header, rows in grids(entries):
+        lines = [header, ["---"] * len(header), *rows]
+        body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
+        parts.append(f"## {title}\n\n{body}\n")
+    return "\n".join(parts)
+
+
+def show(entries: list[Entry], console: Console) -> None:
+    """Print the tables."""
+    for title, header, rows in grids(entries):
+        table = Table(title=title, title_justify="left")
+        for number, name in enumerate(header):
+            numeric = number > 0 and name != "settings"
+            table.add_column(name, justify="right" if numeric else "left", no_wrap=numeric)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
