@@ -16,6 +16,10 @@ from recs.errors import BadInput, ConnectionFailed, NotMigrated, ServerUnsuitabl
 MINIMUM_POSTGRESQL = 15_00_00
 MINIMUM_PGVECTOR = (0, 8, 4)
 SCHEMA = "recs"
+# The extension may live in any schema (public, extensions): find it. Until the transaction ends.
+PIN_SEARCH_PATH = """\
+SELECT set_config('search_path', format('recs, %I, pg_temp', n.nspname), true)
+FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'"""
 _LIBPQ_VARIABLES = ("PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGPORT")
 
 

@@ -15,7 +15,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
 
 from recs import resources
-from recs.database import SCHEMA, check_server, driver_connection
+from recs.database import PIN_SEARCH_PATH, SCHEMA, check_server, driver_connection
 
 # Any constant serves, as long as every recs uses the same: one migration at a time a database.
 _ADVISORY_LOCK = 0x72656373
@@ -96,9 +96,7 @@ class _Statements:
     before = (
         "CREATE EXTENSION IF NOT EXISTS vector;",
         f"CREATE SCHEMA IF NOT EXISTS {SCHEMA};",
-        f"""SELECT set_config('search_path', format('{SCHEMA}, %I, pg_temp', n.nspname), true)
-            FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
-            WHERE e.extname = 'vector';""",
+        f"{PIN_SEARCH_PATH};",
         # Loads the library, so that SET hnsw.ef_search is known to CREATE FUNCTION.
         "SELECT '[1]'::vector;",
         "SET LOCAL check_function_bodies = off;",

@@ -16,7 +16,6 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Double,
-    ForeignKey,
     Identity,
     Index,
     Integer,
@@ -252,7 +251,11 @@ user_embeddings = Table(
         comment="sum of decayed weight * history_embedding up to trained_until, not normalised",
     ),
     Column("support", Integer, nullable=False, comment="distinct items in the sum"),
-    Column("interactions", Integer, nullable=False, comment="rows in the sum"),
+    Column(
+        "fingerprint", BigInteger, nullable=False,
+        comment="sum(hashtext(item_id)) of the interactions in the sum: where it no longer fits, "
+        "one was deleted or came late, and the user is folded in anew",
+    ),
     PrimaryKeyConstraint("tenant_id", "model_id", "user_id"),
     comment="users as of a model's trained_until; what they did since is folded in when asked",
     **_BY_MODEL,

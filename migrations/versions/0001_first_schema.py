@@ -243,7 +243,11 @@ def upgrade() -> None:
         sa.Column(
             "support", sa.Integer, nullable=False, comment="distinct items in the sum"
         ),
-        sa.Column("interactions", sa.Integer, nullable=False, comment="rows in the sum"),
+        sa.Column(
+            "fingerprint", sa.BigInteger, nullable=False,
+            comment="sum(hashtext(item_id)) of the interactions in the sum: where it no longer "
+            "fits, one was deleted or came late, and the user is folded in anew",
+        ),
         sa.PrimaryKeyConstraint("tenant_id", "model_id", "user_id", name="user_embeddings_pkey"),
         schema=S,
         comment="users as of a model's trained_until; what they did since is folded in when asked",

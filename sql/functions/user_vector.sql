@@ -1,65 +1,71 @@
 CREATE OR REPLACE FUNCTION recs.user_vector(p_user_id text, p_model_id bigint DEFAULT NULL)
-RETURNS TABLE (embedding vector, support integer, recent integer)
+RETURNS TABLE (embedding vector, support integer, recent integer, stored boolean)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path FROM CURRENT
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
   v_tenant text := recs.current_tenant();
   v_model record;
-  v_user record;
+  v_history vector;
+  v_support integer;
+  v_fingerprint bigint;
+  v_stored_fingerprint bigint;
   v_all integer;
   v_recent integer;
-  v_from timestamptz := '-infinity';
 BEGIN
   SELECT m.model_id, m.dimension, m.stranger_embedding, m.history_half_life, m.trained_until
     INTO v_model
     FROM recs.models m
     WHERE m.tenant_id = v_tenant
       AND CASE WHEN p_model_id IS NULL THEN m.state = 'active' ELSE m.model_id = p_model_id END;
-  SELECT count(*), count(*) FILTER (WHERE i.occurred_at > v_model.trained_until)
-    INTO v_all, v_recent
+  SELECT count(*), count(*) FILTER (WHERE i.occurred_at > v_model.trained_until),
+         sum(hashtext(i.item_id)::bigint) FILTER (WHERE i.occurred_at <= v_model.trained_until)
+    INTO v_all, v_recent, v_fingerprint
     FROM recs.interactions i WHERE i.tenant_id = v_tenant AND i.user_id = p_user_id;
   IF v_model.model_id IS NULL OR v_all = 0 THEN
     RETURN;
   END IF;
-  EXECUTE format(
-    'SELECT u.history, u.support, u.interactions FROM recs.user_embeddings u
-     WHERE u.model_id = %s AND u.tenant_id = $1 AND u.user_id = $2', v_model.model_id)
-    INTO v_user USING v_tenant, p_user_id;
+  SELECT u.history, u.support, u.fingerprint INTO v_history, v_support, v_stored_fingerprint
+    FROM recs.user_embeddings u
+    WHERE u.tenant_id = v_tenant AND u.model_id = v_model.model_id AND u.user_id = p_user_id;
   -- The stored sum stands for the interactions it was made of. Where one of those was deleted, or
-  -- one came late, it is made anew from all of them.
-  IF v_user.interactions = v_all - v_recent THEN
-    IF v_recent = 0 THEN
-      RETURN QUERY SELECT l2_normalize(v_model.stranger_embedding + v_user.history), v_user.support, 0;
-      RETURN;
-    END IF;
-    v_from := v_model.trained_until;
-  ELSE
-    v_user := NULL;
+  -- one came late, the sum is made anew from all of them.
+  IF v_history IS NULL OR v_stored_fingerprint IS DISTINCT FROM v_fingerprint THEN
+    v_history := NULL;
+    v_support := 0;
+  ELSIF v_recent = 0 THEN
+    RETURN QUERY
+      SELECT l2_normalize(v_model.stranger_embedding + v_history), v_support, 0, true;
+    RETURN;
   END IF;
-  RETURN QUERY EXECUTE format($q$
+  RETURN QUERY
     WITH history AS (
       SELECT i.item_id, max(i.occurred_at) AS last,
-             max(i.occurred_at) FILTER (WHERE i.occurred_at <= $3) AS before
+             max(i.occurred_at) FILTER (
+               WHERE v_history IS NOT NULL AND i.occurred_at <= v_model.trained_until) AS before
       FROM recs.interactions i
-      WHERE i.tenant_id = $1 AND i.user_id = $2
+      WHERE i.tenant_id = v_tenant AND i.user_id = p_user_id
       GROUP BY i.item_id
-      HAVING max(i.occurred_at) > $3
     ), weighted AS (
       SELECT e.history_embedding::vector AS p, h.before IS NULL AS is_new,
-             recs.decay(h.last, $4, $5) - coalesce(recs.decay(h.before, $4, $5), 0) AS weight
+             recs.decay(h.last, v_model.trained_until, v_model.history_half_life)
+             - coalesce(recs.decay(h.before, v_model.trained_until, v_model.history_half_life), 0)
+               AS weight
       FROM history h
-      JOIN recs.item_embeddings e ON e.model_id = %1$s AND e.tenant_id = $1 AND e.item_id = h.item_id
+      JOIN recs.item_embeddings e
+        ON e.tenant_id = v_tenant AND e.model_id = v_model.model_id AND e.item_id = h.item_id
+      WHERE h.last IS DISTINCT FROM h.before
     ), summed AS (
-      SELECT sum(array_fill(w.weight::real, ARRAY[%2$s])::vector * w.p) AS history,
+      SELECT sum(array_fill(w.weight::real, ARRAY[v_model.dimension])::vector * w.p) AS history,
              (count(*) FILTER (WHERE w.is_new))::integer AS support
       FROM weighted w
     )
-    SELECT l2_normalize(CASE WHEN $7 IS NULL THEN $6 + s.history ELSE $6 + $7 + s.history END),
-           s.support + coalesce($8, 0), $9
-    FROM summed s WHERE s.history IS NOT NULL$q$, v_model.model_id, v_model.dimension)
-    USING v_tenant, p_user_id, v_from, v_model.trained_until, v_model.history_half_life,
-          v_model.stranger_embedding, v_user.history, v_user.support, v_recent;
+    SELECT l2_normalize(v_model.stranger_embedding + s.history
+                        + coalesce(v_history, s.history - s.history)),
+           s.support + v_support, v_recent, v_history IS NOT NULL
+    FROM summed s
+    WHERE s.history IS NOT NULL;
 END
 $$;
 

@@ -1,0 +1,1 @@
+"""Between the database and the learning: read, train, publish, gate, evaluate."""

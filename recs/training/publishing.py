@@ -1,0 +1,373 @@
+"""Write-back: a version's vectors into tables of its own, indexed, attached, in one transaction.
+
+Binary COPY into new tables, the HNSW index built once after the load and in parallel, then ATTACH:
+nothing of a version is visible before all of it is, and a crash at any point leaves no trace.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from pgvector import HalfVector, Vector
+from pgvector.psycopg import register_vector
+from psycopg import sql
+from sqlalchemy import Engine
+
+from recs.database import PIN_SEARCH_PATH, driver_connection
+from recs.errors import BadInput
+from recs.schema import METRIC
+from recs.training import versions
+
+Floats = NDArray[np.float32]
+OnProgress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True)
+class IndexOptions:
+    """How the HNSW index is built. `ef_construction` buys more recall than `ef_search` does."""
+
+    m: int = 16
+    ef_construction: int = 128
+    maintenance_work_mem: str = "1GB"
+    max_parallel_maintenance_workers: int = 2
+
+
+@dataclass(frozen=True)
+class ItemVectors:
+    """Vectors of the catalog; row j of each belongs to `item_ids[j]`.
+
+    Args:
+        item_ids: [I]
+        embedding: [I, D], unit norm.
+        history_embedding: [I, D].
+        content_embedding: [I, C], unit norm, a zero row where an item has no content; or None.
+        learned: [I], false where a vector was placed by content alone.
+    """
+
+    item_ids: Sequence[str]
+    embedding: Floats
+    history_embedding: Floats
+    content_embedding: Floats | None
+    learned: NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class UserVectors:
+    """What is known of users.
+
+    `history` [U, D] are sums, not normalised; `support` [U] counts distinct items;
+    `fingerprint` [U] tells the interactions in the sum apart, see recs.user_embeddings.
+    """
+
+    user_ids: Sequence[str]
+    history: Floats
+    support: NDArray[np.int32]
+    fingerprint: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TermVectors:
+    """The content encoder: `embedding` [T, C] and `inverse_document_frequency` [T] of terms."""
+
+    terms: Sequence[str]
+    inverse_document_frequency: Floats
+    embedding: Floats
+
+
+@dataclass(frozen=True)
+class Publication:
+    """All that a version consists of; see the columns of recs.models."""
+
+    items: ItemVectors
+    users: UserVectors
+    terms: TermVectors | None
+    stranger_embedding: Floats
+    history_half_life: float | None
+    trained_until: datetime
+    metric: str = METRIC
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+def publish(
+    engine: Engine,
+    model_id: int,
+    publication: Publication,
+    *,
+    index: IndexOptions | None = None,
+    on_progress: OnProgress | None = None,
+) -> None:
+    """Write a version's vectors, build its index and mark it 'ready', in one transaction.
+
+    Raises:
+        BadInput: vectors of the wrong dimension or norm, NaN, another metric than the schema's.
+    """
+    check(publication)
+    report = on_progress or (lambda step, done, total: None)
+    with engine.begin() as connection:
+        driver = driver_connection(connection)
+        driver.execute(PIN_SEARCH_PATH)
+        register_vector(driver)
+        versions.require_training(driver, model_id)
+        _publish_items(driver, model_id, publication.items, report)
+        _publish_users(driver, model_id, publication.users, report)
+        if publication.terms is not None:
+            _publish_terms(driver, model_id, publication.terms, report)
+        _build_index(driver, model_id, publication, index or IndexOptions(), report)
+        for name in ("item_embeddings", "user_embeddings", "content_terms"):
+            _attach(driver, name, model_id)
+        _mark_ready(driver, model_id, publication)
+
+
+def check(publication: Publication) -> None:
+    """Refuse vectors that would poison the index.
+
+    Raises:
+        BadInput: naming the item or the value.
+    """
+    items = publication.items
+    if publication.metric != METRIC:
+        raise BadInput(
+            f"metric {publication.metric!r} is not served, expected {METRIC!r}",
+            hint="normalise the vectors: for unit vectors inner product and cosine are the same",
+        )
+    if len(items.item_ids) == 0:
+        raise BadInput("there is no item to publish", hint="load a catalog: recs load items FILE")
+    dimension = items.embedding.shape[1]
+    for name, vectors in (
+        ("history_embedding", items.history_embedding),
+        ("user history", publication.users.history),
+        ("stranger_embedding", publication.stranger_embedding[None]),
+    ):
+        _check_dimension(name, vectors, dimension)
+        _check_finite(name, vectors)
+    _check_unit_norm(items)
+
+
+def _check_dimension(name: str, vectors: Floats, dimension: int) -> None:
+    if vectors.shape[1] != dimension:
+        raise BadInput(
+            f"{name} has dimension {vectors.shape[1]}, expected {dimension}",
+            hint="a version has one dimension; another needs another version",
+        )
+
+
+def _check_finite(name: str, vectors: Floats) -> None:
+    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
+    if bad.size:
+        raise BadInput(f"{name} has NaN or infinity in row {bad[0]}", hint="lower the learning rate")
+
+
+def _check_unit_norm(items: ItemVectors) -> None:
+    norms = np.linalg.norm(items.embedding, axis=1)
+    bad = np.flatnonzero(~(np.abs(norms - 1) < 1e-2))  # NaN is bad too
+    if bad.size:
+        raise BadInput(
+            f"the embedding of item {items.item_ids[bad[0]]!r} has norm {norms[bad[0]]:.4g}, "
+            "expected 1",
+            hint="an HNSW index over inner products finds nothing among vectors of unequal norm",
+        )
+
+
+def _create(driver: psycopg.Connection[Any], name: str, model_id: int) -> sql.Identifier:
+    # Everything but the indexes: they are built once, after the load.
+    target = versions.partition(name, model_id)
+    driver.execute(
+        sql.SQL(
+            "CREATE TABLE {} (LIKE {} INCLUDING ALL EXCLUDING INDEXES,"
+            " CONSTRAINT model_id_check CHECK (model_id = {}))"
+        ).format(target, sql.Identifier("recs", name), sql.Literal(model_id))
+    )
+    return target
+
+
+def _copy(
+    driver: psycopg.Connection[Any],
+    target: sql.Identifier,
+    columns: Mapping[str, str],
+    rows: Iterable[Sequence[Any]],
+) -> None:
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary, FREEZE)").format(
+        target, sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    with driver.cursor().copy(statement) as copy:
+        copy.set_types(list(columns.values()))
+        for row in rows:
+            copy.write_row(row)
+
+
+def _counted(
+    rows: Iterable[Sequence[Any]], step: str, total: int, report: OnProgress
+) -> Iterable[Sequence[Any]]:
+    for done, row in enumerate(rows):
+        if done % 5000 == 0:
+            report(step, done, total)
+        yield row
+    report(step, total, total)
+
+
+def _publish_items(
+    driver: psycopg.Connection[Any], model_id: int, items: ItemVectors, report: OnProgress
+) -> None:
+    target = _create(driver, "item_embeddings", model_id)
+    columns = {
+        "model_id": "int8", "item_id": "text", "embedding": "halfvec",
+        "history_embedding": "halfvec", "content_embedding": "halfvec", "source": "text",
+    }  # fmt: skip
+    # An insertion order that follows similarity costs the graph recall; a shuffled one does not.
+    order = np.random.default_rng(0).permutation(len(items.item_ids))
+    embedding = items.embedding.astype(np.float16)
+    history = items.history_embedding.astype(np.float16)
+    content = items.content_embedding
+    known = np.zeros(len(order), bool) if content is None else content.any(axis=1)
+    halves = None if content is None else content.astype(np.float16)
+    rows = (
+        (
+            model_id, items.item_ids[j], HalfVector(embedding[j]), HalfVector(history[j]),
+            HalfVector(halves[j]) if halves is not None and known[j] else None,
+            "interactions" if items.learned[j] else "content",
+        )
+        for j in order
+    )  # fmt: skip
+    _copy(driver, target, columns, _counted(rows, "write items", len(order), report))
+    dimension = embedding.shape[1]
+    driver.execute(
+        sql.SQL(
+            "ALTER TABLE {} ADD PRIMARY KEY (tenant_id, model_id, item_id),"
+            " ADD CONSTRAINT embedding_check CHECK (vector_dims(embedding) = {d}"
+            " AND abs(l2_norm(embedding) - 1) < 0.01),"
+            " ADD CONSTRAINT history_embedding_check CHECK (vector_dims(history_embedding) = {d})"
+        ).format(target, d=sql.Literal(dimension))
+    )
+
+
+def _publish_users(
+    driver: psycopg.Connection[Any], model_id: int, users: UserVectors, report: OnProgress
+) -> None:
+    target = _create(driver, "user_embeddings", model_id)
+    columns = {
+        "model_id": "int8", "user_id": "text", "history": "vector",
+        "support": "int4", "fingerprint": "int8",
+    }  # fmt: skip
+    rows = (
+        (
+            model_id, user_id, Vector(users.history[u]),
+            int(users.support[u]), int(users.fingerprint[u]),
+        )
+        for u, user_id in enumerate(users.user_ids)
+    )  # fmt: skip
+    _copy(driver, target, columns, _counted(rows, "write users", len(users.user_ids), report))
+    driver.execute(
+        sql.SQL(
+            "ALTER TABLE {} ADD PRIMARY KEY (tenant_id, model_id, user_id),"
+            " ADD CONSTRAINT history_check CHECK (vector_dims(history) = {})"
+        ).format(target, sql.Literal(users.history.shape[1]))
+    )
+
+
+def _publish_terms(
+    driver: psycopg.Connection[Any], model_id: int, terms: TermVectors, report: OnProgress
+) -> None:
+    target = _create(driver, "content_terms", model_id)
+    columns = {
+        "model_id": "int8", "term": "text",
+        "inverse_document_frequency": "float4", "embedding": "halfvec",
+    }  # fmt: skip
+    halves = terms.embedding.astype(np.float16)
+    rows = (
+        (model_id, term, float(terms.inverse_document_frequency[t]), HalfVector(halves[t]))
+        for t, term in enumerate(terms.terms)
+    )
+    _copy(driver, target, columns, _counted(rows, "write terms", len(terms.terms), report))
+    driver.execute(
+        sql.SQL("ALTER TABLE {} ADD PRIMARY KEY (tenant_id, model_id, term)").format(target)
+    )
+
+
+def _build_index(
+    driver: psycopg.Connection[Any],
+    model_id: int,
+    publication: Publication,
+    options: IndexOptions,
+    report: OnProgress,
+) -> None:
+    total = len(publication.items.item_ids)
+    report("build index", 0, total)
+    for setting in ("maintenance_work_mem", "max_parallel_maintenance_workers"):
+        driver.execute(
+            "SELECT set_config(%s, %s, true)", [setting, str(getattr(options, setting))]
+        )
+    indexed = {"embedding": publication.items.embedding.shape[1]}
+    if publication.items.content_embedding is not None:
+        indexed["content_embedding"] = publication.items.content_embedding.shape[1]
+    for column, dimension in indexed.items():
+        create_hnsw_index(driver, model_id, column, dimension, options)
+    report("build index", total, total)
+
+
+def create_hnsw_index(
+    driver: psycopg.Connection[Any],
+    model_id: int,
+    column: str,
+    dimension: int,
+    options: IndexOptions,
+) -> None:
+    """Build the HNSW index of one vector column of a version's partition."""
+    driver.execute(
+        sql.SQL(
+            "CREATE INDEX {} ON {} USING hnsw (({}::halfvec({})) halfvec_ip_ops)"
+            " WITH (m = {}, ef_construction = {})"
+        ).format(
+            sql.Identifier(f"item_embeddings_{model_id}_{column}_idx"),
+            versions.partition("item_embeddings", model_id),
+            sql.Identifier(column),
+            sql.Literal(dimension),
+            sql.Literal(options.m),
+            sql.Literal(options.ef_construction),
+        )
+    )
+
+
+def _attach(driver: psycopg.Connection[Any], name: str, model_id: int) -> None:
+    target = versions.partition(name, model_id)
+    found = driver.execute("SELECT to_regclass(%s)", [f"recs.{name}_{model_id}"]).fetchone()
+    if found is None or found[0] is None:
+        return
+    driver.execute(sql.SQL("ANALYZE {}").format(target))
+    driver.execute(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(target))
+    driver.execute(
+        sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})").format(
+            sql.Identifier("recs", name), target, sql.Literal(model_id)
+        )
+    )
+    driver.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT model_id_check").format(target))
+
+
+def _mark_ready(
+    driver: psycopg.Connection[Any], model_id: int, publication: Publication
+) -> None:
+    content = publication.items.content_embedding
+    driver.execute(
+        "UPDATE recs.models SET state = 'ready', dimension = %s, metric = %s,"
+        " content_dimension = %s, stranger_embedding = %s, history_half_life = %s,"
+        " trained_until = %s, parameters = parameters || %s::jsonb,"
+        " metrics = metrics || %s::jsonb WHERE model_id = %s",
+        [
+            publication.items.embedding.shape[1],
+            publication.metric,
+            None if content is None else content.shape[1],
+            Vector(publication.stranger_embedding),
+            publication.history_half_life,
+            publication.trained_until,
+            json.dumps(publication.parameters, default=str),
+            json.dumps(publication.metrics, default=str),
+            model_id,
+        ],
+    )

