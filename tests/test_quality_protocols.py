@@ -1,0 +1,136 @@
+"""The protocols of the quality benchmark keep test data out of training, and ask fair questions."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("pandas", reason="the benchmark's dependencies are an extra of their own")
+
+from benchmarks.quality.campaign import choose, objective
+from benchmarks.quality.datasets import Dataset, Interactions, ItemContent, Tag
+from benchmarks.quality.method import WARM, Method, decays, top_k, weighted
+from benchmarks.quality.protocols import GIVEN, HOLDOUT_SEED, splits
+from benchmarks.quality.trial import Result, Trial, load, save
+from recs.metrics import PADDING
+
+N_USERS, N_ITEMS, N_EVENTS = 120, 200, 12_000
+
+
+@pytest.fixture(scope="module")
+def dataset():
+    """Events at random, many to a user, under the name of a set with both kinds of split."""
+    random = np.random.default_rng(5)
+    events = Interactions(
+        random.integers(0, N_USERS, N_EVENTS),
+        random.integers(0, N_ITEMS, N_EVENTS),
+        np.sort(random.integers(0, 300, N_EVENTS)).astype(float),  # many events at one moment
+    )
+    # Users and items that come late, so that the temporal split has new ones too.
+    late = events.days < 250
+    events = events.where(~(late & ((events.users < 20) | (events.items < 20))))
+    return Dataset(
+        "ml-latest-small",
+        events,
+        tuple(map(str, range(N_USERS))),
+        tuple(map(str, range(N_ITEMS))),
+        tuple(ItemContent(title=f"film {item}") for item in range(N_ITEMS)),
+        (Tag(user=30, item=3, day=1.0, text="early"), Tag(user=30, item=3, day=299.0, text="late")),
+    )
+
+
+@pytest.fixture(scope="module", params=["validation", "test"])
+def tasks(request, dataset):
+    made = splits(dataset, request.param)
+    return [(split, task) for split in made for task in split.tasks]
+
+
+def test_nothing_relevant_is_excluded_or_no_candidate(tasks):
+    for _, task in tasks:
+        for row, items in enumerate(task.relevant):
+            assert items.size
+            assert np.isin(items, task.request.candidates).all()
+            assert not task.request.excluded[[row]].toarray()[0, items].any()
+
+
+def test_nothing_relevant_was_trained_on(tasks):
+    for split, task in tasks:
+        trained = set(zip(split.train.users.tolist(), split.train.items.tolist(), strict=True))
+        for user, items in zip(task.request.users.tolist(), task.relevant, strict=True):
+            assert trained.isdisjoint((user, item) for item in items.tolist())
+
+
+def test_validation_never_sees_a_pair_that_the_test_asks_for(dataset):
+    for made in zip(splits(dataset, "validation"), splits(dataset, "test"), strict=True):
+        validation, test = made
+        seen = set(zip(test.train.users.tolist(), test.train.items.tolist(), strict=True))
+        used = set(zip(validation.train.users, validation.train.items, strict=True))
+        assert used <= seen
+        for task in validation.tasks:
+            for user, items in zip(task.request.users, task.relevant, strict=True):
+                assert {(user, item) for item in items} <= seen
+
+
+def test_new_users_and_new_items_are_unknown_to_the_training(tasks):
+    for split, task in tasks:
+        if task.case == "new users":
+            assert not np.isin(task.request.users, split.train.users).any()
+        if task.case == "new items":
+            assert not np.isin(task.request.candidates, split.train.items).any()
+
+
+def test_a_new_user_is_asked_the_same_at_every_n_and_told_n_items_of_the_first(tasks):
+    found = [task for split, task in tasks if task.case == "new users" and split.name == "holdout"]
+    for task in found:
+        request = task.request
+        told, counts = np.unique(request.known.users, return_counts=True)
+        assert counts.tolist() == [task.n_known] * len(told)
+        assert np.asarray(request.excluded.sum(axis=1)).tolist() == [GIVEN] * len(request.users)
+        assert [r.tolist() for r in task.relevant] == [r.tolist() for r in found[0].relevant]
+
+
+def test_the_holdout_names_its_seed(dataset):
+    holdout = next(split for split in splits(dataset, "test") if split.name == "holdout")
+    assert holdout.seed == HOLDOUT_SEED
+
+
+def test_a_tag_given_after_the_training_is_not_known(dataset):
+    temporal = next(split for split in splits(dataset, "test") if split.name == "temporal")
+    assert temporal.contents[3].attributes["tag"] == ["early"]
+
+
+def test_a_pair_weighs_by_its_last_event(dataset):
+    split = splits(dataset, "test")[0]
+    until = split.trained_until
+    events = Interactions(np.array([1, 1]), np.array([2, 2]), np.array([until - 60, until - 30]))
+    matrix = weighted(events, split, half_life=30)
+    assert matrix.nnz == 1
+    assert matrix[1, 2] == pytest.approx(0.5)
+
+
+def test_what_came_after_the_training_weighs_one(dataset):
+    split = splits(dataset, "test")[0]
+    assert decays(np.array([split.trained_until + 50]), split, 30).tolist() == [1.0]
+
+
+def test_top_k_pads_where_candidates_run_out():
+    scores = np.array([[0.1, -np.inf, 0.3], [-np.inf, -np.inf, -np.inf]], np.float32)
+    assert top_k(scores, 2).tolist() == [[2, 0], [PADDING, PADDING]]
+
+
+def _result(params, recall, phase="validation"):
+    trial = Trial("m", "d", "s", phase, params, 0, 1)
+    return Result(trial, {"warm": {"recall@20": recall, "ndcg@20": recall}})
+
+
+def test_the_best_on_validation_is_chosen_for_each_case():
+    method = Method("m", lambda *_: None, lambda _: [], WARM)
+    results = [_result({"a": 1}, 0.1), _result({"a": 2}, 0.3), _result({"a": 3}, 0.2)]
+    assert [choice.params for choice in choose(method, results)] == [{"a": 2}]
+    assert objective(results[0], "new users") is None
+
+
+def test_a_kept_result_is_found_by_its_configuration_alone(tmp_path):
+    result = _result({"a": 1, "b": 2}, 0.25)
+    save(result, tmp_path)
+    assert load(_result({"b": 2, "a": 1}, 0.0).trial, tmp_path) == result
+    assert load(_result({"a": 1, "b": 3}, 0.0).trial, tmp_path) is None
+    assert load(_result({"a": 1, "b": 2}, 0.0, phase="test").trial, tmp_path) is None
