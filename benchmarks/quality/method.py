@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -54,7 +54,6 @@ class Method:
     needs_content: bool = False
     random: bool = False  # worth more than one seed
     revision: int = 1
-    published: Mapping[str, str] = field(default_factory=dict)  # data set -> figure, when skipped
 
     def trials(self, dataset: Dataset) -> list[Params]:
         """Return the settings to try on a data set, none when it lacks what the method needs."""

@@ -44,19 +44,19 @@ SHARES_FINE = (0.02, 0.04, 0.08, 0.16)
 
 
 _METHODS = (
-    Method("popularity", popularity.fit, _grid(), EVERYWHERE),
+    Method("popularity", popularity.fit, _grid(), WARM | {"whole catalog"}),
     Method(
         "recent popularity",
         popularity.fit,
         _grid(days=SHARES_FINE),
-        EVERYWHERE,
+        WARM | {"whole catalog"},
         needs_time=True,
     ),
     Method(
         "popularity decayed",
         popularity.fit,
         _grid(half_life=SHARES_FINE),
-        EVERYWHERE,
+        WARM | {"whole catalog"},
         needs_time=True,
     ),
     Method(
@@ -84,7 +84,6 @@ _METHODS = (
             large=[{"regularization": 200.0}],
         ),
         WARM | {"whole catalog"},
-        published={"gowalla": ".1765 / .1467"},
     ),
     Method(
         "EASE decayed",

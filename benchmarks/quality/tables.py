@@ -9,9 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.quality import published
 from benchmarks.quality.campaign import Choice
-from benchmarks.quality.method import Method
-from benchmarks.quality.methods import METHODS
 from benchmarks.quality.protocols import KNOWN, K
 from benchmarks.quality.trial import Params, Result
 
@@ -94,15 +93,10 @@ def _missing(entries: list[Entry], results: list[Result]) -> list[Entry]:
         (r.trial.dataset, r.trial.split, r.trial.method): r.reason for r in results if not r.done
     }
     return [
-        Entry(dataset, split, "warm", method, reason=_with_published(METHODS[method], dataset, why))
+        Entry(dataset, split, "warm", method, reason=why)
         for (dataset, split, method), why in reasons.items()
         if (dataset, split, method) not in present
     ]
-
-
-def _with_published(method: Method, dataset: str, reason: str) -> str:
-    figure = method.published.get(dataset)
-    return f"{reason} (published: {figure}, not measured here)" if figure else reason
 
 
 Grid = tuple[str, list[str], list[list[str]]]  # title, header, rows
@@ -130,10 +124,20 @@ def _single(title: str, task: str, group: list[Entry]) -> list[Grid]:
     rows = [entry for entry in group if entry.task == task]
     if not rows:
         return []
+    rows += _published(rows[0], task)
     rows.sort(key=lambda entry: -entry.mean.get(RECALL, -1.0))
     extra = ["recall old", "recall new", "new in lists"] if task == "whole catalog" else []
     header = ["method", RECALL, NDCG, f"hit rate@{K}", "coverage", *extra, "seeds", "settings"]
     return [(title, header, [_single_row(entry, extra) for entry in rows])]
+
+
+def _published(like: Entry, task: str) -> list[Entry]:
+    """Return entries, marked as such, for figures that others measured on the same split."""
+    figures = published.WARM.get(like.dataset, {}) if task == "warm" else {}
+    return [
+        Entry(like.dataset, like.split, task, f"{name} (published)", mean={RECALL: r, NDCG: n})
+        for name, (r, n) in figures.items()
+    ]
 
 
 def _single_row(entry: Entry, extra: list[str]) -> list[str]:
@@ -144,8 +148,8 @@ def _single_row(entry: Entry, extra: list[str]) -> list[str]:
     return [
         entry.method,
         *[_figure(entry, name) for name in names],
-        str(entry.seeds),
-        settings(entry.params),
+        str(entry.seeds) if entry.seeds else "-",
+        settings(entry.params) if entry.seeds else "published, not measured here",
     ]
 
 
@@ -181,6 +185,8 @@ def _methods(group: list[Entry], tasks: list[str]) -> list[str]:
 
 def _figure(entry: Entry, name: str) -> str:
     """Return the mean and, over several seeds, the spread."""
+    if name not in entry.mean:
+        return "-"
     mean = f"{entry.mean[name]:.4f}"
     return f"{mean} ±{entry.spread[name]:.4f}" if entry.seeds > 1 else mean
 
