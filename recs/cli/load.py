@@ -135,7 +135,9 @@ def _refresh_popularity(output: Output, engine: Engine) -> None:
     with engine.begin() as connection:
         may, user = connection.execute(text(allowed)).one()
         if may:
-            connection.execute(text("SELECT recs.refresh_popularity()"))
+            with output.progress() as progress:
+                progress.add_task("refreshing popularity", total=None)
+                connection.execute(text("SELECT recs.refresh_popularity()"))
         else:
             output.plain(
                 f"popularity is as it was: {user} may not run SELECT recs.refresh_popularity(),"

@@ -36,17 +36,19 @@ class CsvSource:
 
     def batches(self, names: Sequence[str], rows: int) -> Iterator[CsvBatch]:
         """Yield blocks of the file as batches."""
-        self._require_unique(names)
+        self._require_unique([*names, self.columns[-1]])
         # (record, expected cells, cells): the parser reads ahead, so these may lie in a later block
         unparsable: deque[tuple[int, int, int]] = deque()
         locator = _Locator(self._path, self._delimiter)
-        start = 0
+        start, block = 0, None
         try:
             with self._reader(names, rows, unparsable) as (reader, fraction):
                 for block in reader:
                     batch = CsvBatch(block, start, unparsable, locator, fraction())
                     start = batch.end
                     yield batch
+            if block is not None:
+                self._require_closed_quote(block)
             if unparsable:
                 yield CsvBatch(None, start, unparsable, locator, 1.0)
         except (pa.ArrowInvalid, OSError) as error:
@@ -61,6 +63,7 @@ class CsvSource:
             unparsable.append((row.number - 2, row.expected_columns, row.actual_columns))
             return "skip"
 
+        wanted = list(dict.fromkeys([*names, self.columns[-1]]))
         block = min(max(rows * _ROW_ESTIMATE, _SMALLEST_BLOCK), _LARGEST_BLOCK)
         size = self._path.stat().st_size
         with pa.OSFile(str(self._path)) as file:
@@ -73,8 +76,8 @@ class CsvSource:
                     delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=skip
                 ),
                 convert_options=arrow_csv.ConvertOptions(
-                    include_columns=list(names),
-                    column_types=dict.fromkeys(names, pa.binary()),
+                    include_columns=wanted,
+                    column_types=dict.fromkeys(wanted, pa.binary()),
                     strings_can_be_null=False,
                 ),
             )
@@ -97,6 +100,23 @@ class CsvSource:
                     f"{self._path}: the header has column {name!r} twice",
                     hint="rename one of the two",
                 )
+
+    def _require_closed_quote(self, block: Any) -> None:
+        """Refuse a last block that ends in a quote left open: pyarrow takes it for one long cell."""
+        if not block.num_rows or b"\n" not in block.column(self.columns[-1])[-1].as_py():
+            return
+        line = 1
+        with _open_text(self._path) as file:
+            reader = csv.reader(file, delimiter=self._delimiter, strict=True)
+            try:
+                for _ in reader:
+                    line = reader.line_num + 1
+            except csv.Error as error:
+                if "unexpected end of data" in str(error):
+                    raise BadInput(
+                        f"{self._path}, line {line}: a quote is opened and never closed",
+                        hint='nothing was loaded; close it, or write "" for a quote in a cell',
+                    ) from error
 
     def _unreadable(self, error: Exception) -> BadInput:
         return BadInput(
@@ -172,7 +192,7 @@ class _Locator:
         return Reject(line, reason, dict(zip(self._header, cells, strict=True)) if same else cells)
 
     def _open(self) -> None:
-        csv.field_size_limit(_LARGEST_BLOCK)
+        csv.field_size_limit(max(csv.field_size_limit(), _LARGEST_BLOCK))
         self._file = _open_text(self._path)
         self._reader = csv.reader(self._file, delimiter=self._delimiter)
         self._header = next(self._reader)

@@ -96,7 +96,7 @@ class JsonLinesBatch:
 def _parse(line: bytes) -> tuple[dict[str, Any] | None, str]:
     try:
         row = json.loads(line)
-        if rb"\ud" in line.lower():
+        if rb"\ud" in line or rb"\uD" in line:
             json.dumps(row, ensure_ascii=False).encode()  # half a surrogate pair is no text
     except (ValueError, RecursionError) as error:
         return None, f"not JSON: {error}"

@@ -140,6 +140,11 @@ class _Job:
     ) -> tuple[Source, FieldMap]:
         """Open the file and choose its columns."""
         source = open_source(self._path)
+        if self._rejects.resolve() == self._path.resolve():
+            raise BadInput(
+                f"rejected rows would overwrite {self._path}",
+                hint="name another file: --rejects FILE",
+            )
         return source, map_fields(
             fields, source.columns, columns=columns or {}, attributes=attributes
         )

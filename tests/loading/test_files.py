@@ -101,6 +101,14 @@ def test_tabs_gzip_and_byte_order_marks_are_read(
     assert rows("SELECT item_id, title FROM recs.items") == [("x", "É")]
 
 
+def test_a_quote_left_open_does_not_swallow_the_rest(connection: Connection, write: Any) -> None:
+    path = write("a.csv", 'item_id,title,x\n1,"a\nb",\n2,b,"open\n3,c,\n')
+    with pytest.raises(BadInput, match="line 4: a quote is opened and never closed"):
+        load_items(connection, path)
+    closed = write("b.csv", 'item_id,title\n1,"a"\n2,"c\n"\n')
+    assert load_items(connection, closed).rows == 2
+
+
 def test_bytes_that_are_not_utf_8_are_a_bad_row(connection: Connection, tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_bytes("item_id,title\n1,É\n2,".encode() + b"\xc9\n")
     with pytest.raises(BadInput, match=r"line 3: title is b'\\xc9', expected UTF-8"):

@@ -118,6 +118,12 @@ def test_lines_are_right_past_the_first_batch(
     assert report.rows == 200 - len(expected)
 
 
+def test_rejects_never_overwrite_the_file(catalog: Connection, write: Any) -> None:
+    path = write("a.csv", "user_id,item_id\nu,9\nu,1\n")
+    with pytest.raises(BadInput, match="rejected rows would overwrite"):
+        load_interactions(catalog, path, on_error="skip", rejects=path)
+
+
 def test_a_file_of_bad_rows_only_is_an_error(catalog: Connection, write: Any) -> None:
     path = write("a.csv", "user_id,item_id\nu,8\nu,9\n")
     with pytest.raises(BadInput, match="all 2 rows were rejected, the first in line 2"):
