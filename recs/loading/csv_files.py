@@ -6,7 +6,7 @@ import csv
 import gzip
 import re
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -18,8 +18,8 @@ from pyarrow import csv as arrow_csv
 from recs.errors import BadInput
 from recs.loading.batches import Reject
 
-_ROW_ESTIMATE = 40  # bytes; a block holds about so many rows as were asked for
-_SMALLEST_BLOCK, _LARGEST_BLOCK = 4 << 20, 16 << 20
+# A row must fit in a block. pyarrow reads up to 32 blocks ahead of a slow consumer.
+_BLOCK = 4 << 20
 _NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d+)?([eE][+-]?\d{1,2})?")
 _WORDS = {"true": True, "false": False}
 
@@ -42,8 +42,8 @@ class CsvSource:
         locator = _Locator(self._path, self._delimiter)
         start, block = 0, None
         try:
-            with self._reader(names, rows, unparsable) as (reader, fraction):
-                for block in reader:
+            with self._reader(names, unparsable) as (reader, fraction):
+                for block in _grouped(reader, rows):
                     batch = CsvBatch(block, start, unparsable, locator, fraction())
                     start = batch.end
                     yield batch
@@ -56,7 +56,7 @@ class CsvSource:
 
     @contextmanager
     def _reader(
-        self, names: Sequence[str], rows: int, unparsable: deque[tuple[int, int, int]]
+        self, names: Sequence[str], unparsable: deque[tuple[int, int, int]]
     ) -> Iterator[tuple[Any, Any]]:
         def skip(row: Any) -> str:
             # numbers count the header as 1, and no blank lines
@@ -64,14 +64,13 @@ class CsvSource:
             return "skip"
 
         wanted = list(dict.fromkeys([*names, self.columns[-1]]))
-        block = min(max(rows * _ROW_ESTIMATE, _SMALLEST_BLOCK), _LARGEST_BLOCK)
         size = self._path.stat().st_size
         with pa.OSFile(str(self._path)) as file:
             packed = self._path.suffix.lower() == ".gz"
             reader = arrow_csv.open_csv(
                 pa.CompressedInputStream(file, "gzip") if packed else file,
                 # one thread: only then are unparsable rows numbered
-                read_options=arrow_csv.ReadOptions(use_threads=False, block_size=block),
+                read_options=arrow_csv.ReadOptions(use_threads=False, block_size=_BLOCK),
                 parse_options=arrow_csv.ParseOptions(
                     delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=skip
                 ),
@@ -102,7 +101,7 @@ class CsvSource:
                 )
 
     def _require_closed_quote(self, block: Any) -> None:
-        """Refuse a last block that ends in a quote left open: pyarrow takes it for one long cell."""
+        """Refuse a quote left open at the end: pyarrow takes the rest for one cell."""
         if not block.num_rows or b"\n" not in block.column(self.columns[-1])[-1].as_py():
             return
         line = 1
@@ -123,6 +122,18 @@ class CsvSource:
             f"{self._path} cannot be read as CSV: {str(error).splitlines()[0]}",
             hint="expected UTF-8, a header, and every quote closed",
         )
+
+
+def _grouped(blocks: Iterable[Any], rows: int) -> Iterator[Any]:
+    """Yield blocks joined to about so many rows."""
+    group: list[Any] = []
+    for block in blocks:
+        group.append(block)
+        if sum(part.num_rows for part in group) >= rows:
+            yield from pa.Table.from_batches(group).combine_chunks().to_batches()
+            group = []
+    if group:
+        yield from pa.Table.from_batches(group).combine_chunks().to_batches()
 
 
 class CsvBatch:
@@ -192,7 +203,6 @@ class _Locator:
         return Reject(line, reason, dict(zip(self._header, cells, strict=True)) if same else cells)
 
     def _open(self) -> None:
-        csv.field_size_limit(max(csv.field_size_limit(), _LARGEST_BLOCK))
         self._file = _open_text(self._path)
         self._reader = csv.reader(self._file, delimiter=self._delimiter)
         self._header = next(self._reader)
@@ -204,6 +214,7 @@ class _Locator:
 
 
 def _open_text(path: Path) -> TextIO:
+    csv.field_size_limit(max(csv.field_size_limit(), _BLOCK))  # what pyarrow allows
     if path.suffix.lower() == ".gz":
         return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace", newline="")
     return path.open(encoding="utf-8-sig", errors="replace", newline="")

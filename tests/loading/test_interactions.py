@@ -107,7 +107,7 @@ def test_skip_loads_the_rest_and_tells_line_reason_and_row(
 def test_lines_are_right_past_the_first_batch(
     catalog: Connection, tmp_path: Any, rejected: Any, monkeypatch: Any
 ) -> None:
-    monkeypatch.setattr("recs.loading.csv_files._SMALLEST_BLOCK", 100)
+    monkeypatch.setattr("recs.loading.csv_files._BLOCK", 100)
     monkeypatch.setattr(Interactions, "batch_rows", 3)
     path = tmp_path / "a.csv"
     lines = [f"u,{9 if n % 7 == 0 else 1},1" + ",x" * (n % 11 == 0) for n in range(200)]

@@ -113,7 +113,7 @@ def test_many_batches_hold_all_rows_once(
     catalog: Connection, tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(Interactions, "batch_rows", 700)
-    monkeypatch.setattr("recs.loading.csv_files._SMALLEST_BLOCK", 10_000)
+    monkeypatch.setattr("recs.loading.csv_files._BLOCK", 10_000)
     users = np.random.default_rng(0).permutation(20_000)
     table = pa.table({"user_id": users, "item_id": users % 3 + 1})
     parquet.write_table(table, tmp_path / "a.parquet", row_group_size=3_000)
