@@ -132,7 +132,7 @@ def _print(
 
     output.result(
         {
-            "dsn": place.dsn,
+            "dsn": place.dsn if place.embedded else None,  # a DSN given may hold a password
             "embedded": place.embedded,
             "seconds": clock.seconds,
             "quality": quality,
@@ -154,8 +154,8 @@ def _print_next(told: Story, place: Stage, output: Output) -> None:
     if place.embedded:
         output.say("\n[bold]psql, from the embedded server[/bold]")
         output.plain(f"{_program()} server psql\n\\c recs_demo")
-    output.say("\n[bold]The DSN, for your own client and for every other command[/bold]")
-    output.plain(f"export DATABASE_URL='{place.dsn}'")
+        output.say("\n[bold]The DSN, for your own client and for every other command[/bold]")
+        output.plain(f"export DATABASE_URL='{place.dsn}'")
     output.plain(f"{_program()} recommend {told.event.user_id}")
 
 

@@ -110,7 +110,7 @@ def publish(
         BadInput: vectors of the wrong dimension or norm, NaN, another metric than the schema's.
     """
     check(publication)
-    report = on_progress or (lambda step, done, total: None)
+    report = on_progress or _silent
     with engine.begin() as connection:
         driver = driver_connection(connection)
         driver.execute(PIN_SEARCH_PATH)
@@ -124,6 +124,10 @@ def publish(
         for name in ("item_embeddings", "user_embeddings", "content_terms"):
             _attach(driver, name, model_id)
         _mark_ready(driver, model_id, publication)
+
+
+def _silent(_step: str, _done: int, _total: int) -> None:
+    pass
 
 
 def check(publication: Publication) -> None:
@@ -162,7 +166,9 @@ def _check_dimension(name: str, vectors: Floats, dimension: int) -> None:
 def _check_finite(name: str, vectors: Floats) -> None:
     bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
     if bad.size:
-        raise BadInput(f"{name} has NaN or infinity in row {bad[0]}", hint="lower the learning rate")
+        raise BadInput(
+            f"{name} has NaN or infinity in row {bad[0]}", hint="lower the learning rate"
+        )
 
 
 def _check_unit_norm(items: ItemVectors) -> None:
@@ -301,9 +307,7 @@ def _build_index(
     total = len(publication.items.item_ids)
     report("build index", 0, total)
     for setting in ("maintenance_work_mem", "max_parallel_maintenance_workers"):
-        driver.execute(
-            "SELECT set_config(%s, %s, true)", [setting, str(getattr(options, setting))]
-        )
+        driver.execute("SELECT set_config(%s, %s, true)", [setting, str(getattr(options, setting))])
     indexed = {"embedding": publication.items.embedding.shape[1]}
     if publication.items.content_embedding is not None:
         indexed["content_embedding"] = publication.items.content_embedding.shape[1]
@@ -350,9 +354,7 @@ def _attach(driver: psycopg.Connection[Any], name: str, model_id: int) -> None:
     driver.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT model_id_check").format(target))
 
 
-def _mark_ready(
-    driver: psycopg.Connection[Any], model_id: int, publication: Publication
-) -> None:
+def _mark_ready(driver: psycopg.Connection[Any], model_id: int, publication: Publication) -> None:
     content = publication.items.content_embedding
     driver.execute(
         "UPDATE recs.models SET state = 'ready', dimension = %s, metric = %s,"

@@ -1,0 +1,32 @@
+"""`recs evaluate`: how good is what the database returns."""
+
+from __future__ import annotations
+
+import click
+
+from recs.cli.settings import Settings, pass_settings
+
+
+@click.command()
+@click.option("--k", default=20, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--users", default=2000, show_default=True, help="The size of the sample.")
+@click.option("--seed", default=0, show_default=True, help="Which sample.")
+@pass_settings
+def evaluate(settings: Settings, k: int, users: int, seed: int) -> None:
+    """Evaluate the active model on what users did after it was trained."""
+    from recs.training import evaluation
+
+    found = evaluation.evaluate(settings.engine(), k=k, users=users, seed=seed)
+    settings.output.result(found.document())
+    settings.output.table(
+        ("", f"recall@{k}", f"ndcg@{k}", f"hit rate@{k}", "catalog coverage"),
+        [
+            (name, q.recall, q.ndcg, q.hit_rate, q.catalog_coverage)
+            for name, q in (("recommend()", found.model), ("popularity", found.popularity))
+        ],
+        title=f"{found.users} users, on what they did after {found.since:%Y-%m-%d %H:%M}",
+    )
+    settings.output.say(
+        f"ann_recall@10 of the index: mean {found.ann_recall_mean:.3f}, "
+        f"p1 {found.ann_recall_p1:.3f}, min {found.ann_recall_min:.3f}"
+    )

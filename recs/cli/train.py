@@ -1,0 +1,71 @@
+"""`recs train`: a new model version from what is in the database."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import click
+
+from recs.cli.settings import Settings, pass_settings
+
+
+@click.command()
+@click.option("--name", help="What to call the version. Default: the time.")
+@click.option("--dimension", default=128, show_default=True, type=click.IntRange(2, 1024))
+@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--until",
+    type=click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S")),
+    help="Learn from interactions up to this time (UTC), so that `recs evaluate` can judge on "
+    "the rest.",
+)
+@click.option("--no-activate", is_flag=True, help="Leave the version ready, do not let it serve.")
+@click.option("--force", is_flag=True, help="Activate it whatever the gate says.")
+@pass_settings
+def train(
+    settings: Settings,
+    name: str | None,
+    dimension: int,
+    seed: int,
+    until: datetime | None,
+    no_activate: bool,
+    force: bool,
+) -> None:
+    """Train, publish, and activate if it beats popularity and the active model."""
+    from recs.cli.steps import training_progress
+    from recs.errors import ModelRefused
+    from recs.learning import TrainingConfig
+    from recs.training import pipeline
+
+    with training_progress(settings.output) as (on_step, on_progress):
+        report = pipeline.train_model(
+            settings.engine(),
+            name=name,
+            config=TrainingConfig(dimension=dimension, seed=seed),
+            until=until and until.replace(tzinfo=UTC),
+            force=force,
+            activate=not no_activate,
+            on_step=on_step,
+            on_progress=on_progress,
+        )
+    output = settings.output
+    output.result(report.document())
+    figures = report.gate
+    if "recall" in figures:
+        output.table(
+            ("held out", "recall@20", "ndcg@20"),
+            [
+                ("this model", figures["recall"], figures["ndcg"]),
+                ("popularity", figures["popularity_recall"], figures["popularity_ndcg"]),
+            ],
+        )
+    for note in figures["notes"]:
+        output.say(note)
+    if not report.activated and not no_activate:
+        raise ModelRefused(
+            f"model {report.model_id} is published but not active: "
+            + "; ".join(figures["refusals"]),
+            hint=f"activate it all the same: recs models activate {report.model_id}",
+        )
+    state = "active" if report.activated else "ready"
+    output.say(f"model {report.model_id} is {state} ({sum(report.seconds.values()):.0f} s)")

@@ -1,0 +1,195 @@
+"""The gate: a model serves only if it beats popularity and the active model on held-out data.
+
+What is judged is the trial that training made without the held-out slice; what is published has
+learned from everything. Figures are recall@20 and ndcg@20, see recs.metrics.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pgvector import HalfVector, Vector
+from pgvector.psycopg import register_vector
+from sqlalchemy import Engine
+
+from recs.database import PIN_SEARCH_PATH, driver_connection
+from recs.learning import Interactions, Timescale, TrainedModel, TrainingConfig, pool_history
+from recs.learning.interactions import decay
+from recs.learning.validation import Validation, hold_out, score, split_at
+from recs.training import versions
+from recs.training.reading import SECONDS_A_DAY
+
+# Fewer users than this tell nothing about which of two models is better.
+ENOUGH_USERS = 30
+
+
+@dataclass(frozen=True)
+class Figures:
+    """recall@20 and ndcg@20, means over users."""
+
+    recall: float
+    ndcg: float
+
+    @property
+    def value(self) -> float:
+        """What is compared: the sum, so that neither is bought with the other."""
+        return self.recall + self.ndcg
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate found. `against_active` is None where there was nothing fair to compare."""
+
+    users: int
+    model: Figures | None
+    popularity: Figures | None
+    against_active: tuple[Figures, Figures] | None
+    refusals: Sequence[str]
+    notes: Sequence[str]
+
+    @property
+    def passed(self) -> bool:
+        """Whether the model may serve."""
+        return not self.refusals
+
+    def document(self) -> dict[str, Any]:
+        """Return the figures as they are stored with the model."""
+        return {
+            "users": self.users,
+            **_named("", self.model),
+            **_named("popularity_", self.popularity),
+            **_named("candidate_since_active_", self.against_active and self.against_active[0]),
+            **_named("active_", self.against_active and self.against_active[1]),
+            "passed": self.passed,
+            "refusals": list(self.refusals),
+            "notes": list(self.notes),
+        }
+
+
+def judge(
+    interactions: Interactions,
+    model: TrainedModel,
+    active: TrainedModel | None,
+    *,
+    active_until: float,
+    popularity_half_life: float,
+) -> Verdict:
+    """Compare the trial of `model` with popularity and with the active model.
+
+    The active model is compared on interactions that neither has seen: those after the trial's
+    slice began and after `active_until` (days), with all histories folded in up to there.
+    """
+    trial, config = model.trial, model.config
+    if trial is None:
+        return Verdict(
+            0, None, None, None, ["nothing could be held out, so nothing is known of the model"], []
+        )
+    validation = hold_out(
+        interactions,
+        share=config.validation_share,
+        max_users=config.validation_users,
+        generator=np.random.default_rng(config.seed),
+    )
+    own = _score(trial, validation)
+    popularity = _score_popularity(validation, popularity_half_life)
+    refusals, notes, pair = [], [], None
+    if own.value <= popularity.value:
+        refusals.append(
+            f"recall@20 {own.recall:.4f} and ndcg@20 {own.ndcg:.4f} do not beat popularity's "
+            f"{popularity.recall:.4f} and {popularity.ndcg:.4f}"
+        )
+    if active is not None:
+        later = split_at(
+            interactions,
+            cut=max(validation.train.trained_until, active_until),
+            max_users=config.validation_users,
+            generator=np.random.default_rng(config.seed),
+        )
+        if len(later.users) < ENOUGH_USERS:
+            notes.append(
+                f"not compared with the active model: {len(later.users)} users have interactions "
+                f"that neither model has seen, expected {ENOUGH_USERS}"
+            )
+        else:
+            pair = _score(trial, later), _score(active, later)
+            if pair[0].value < pair[1].value:
+                refusals.append(
+                    f"recall@20 {pair[0].recall:.4f} and ndcg@20 {pair[0].ndcg:.4f} do not beat "
+                    f"the active model's {pair[1].recall:.4f} and {pair[1].ndcg:.4f}"
+                )
+    return Verdict(len(validation.users), own, popularity, pair, refusals, notes)
+
+
+def read_active(engine: Engine, item_ids: Sequence[str]) -> tuple[TrainedModel, float] | None:
+    """Read the active version's vectors for a catalog, and its trained_until in days.
+
+    Items that the version does not know have zero rows, and are never retrieved.
+    """
+    with engine.connect() as connection:
+        active = versions.active_version(connection)
+        if active is None or active.trained_until is None:
+            return None
+        driver = driver_connection(connection)
+        driver.execute(PIN_SEARCH_PATH)
+        register_vector(driver)
+        head = driver.execute(
+            "SELECT stranger_embedding, history_half_life FROM recs.models WHERE model_id = %s",
+            [active.model_id],
+        ).fetchone()
+        assert head is not None  # noqa: S101 - active_version just read it
+        number = {item: n for n, item in enumerate(item_ids)}
+        item_embeddings = np.zeros((len(item_ids), active.dimension), np.float32)
+        history_embeddings = np.zeros_like(item_embeddings)
+        with driver.cursor("active_vectors", binary=True) as cursor:
+            cursor.execute(
+                "SELECT item_id, embedding, history_embedding FROM recs.item_embeddings"
+                " WHERE tenant_id = recs.current_tenant() AND model_id = %s",
+                [active.model_id],
+            )
+            for item_id, embedding, history in cursor:
+                n = number.get(item_id)
+                if n is not None:
+                    item_embeddings[n] = _array(embedding)
+                    history_embeddings[n] = _array(history)
+        stranger, half_life = head
+        model = TrainedModel(
+            item_embeddings=item_embeddings,
+            history_embeddings=history_embeddings,
+            stranger_embedding=_array(stranger),
+            learned=item_embeddings.any(axis=1),
+            timescale=Timescale(half_life or np.inf),
+            temperature=1.0,
+            config=TrainingConfig(dimension=active.dimension),
+        )
+        return model, active.trained_until.timestamp() / SECONDS_A_DAY
+
+
+def _score(model: TrainedModel, validation: Validation) -> Figures:
+    users = pool_history(validation.train, model).embeddings[validation.users]
+    return Figures(
+        *score(torch.from_numpy(users), torch.from_numpy(model.item_embeddings), validation)
+    )
+
+
+def _score_popularity(validation: Validation, half_life: float) -> Figures:
+    """Score decayed popularity as a model of one dimension."""
+    train = validation.train
+    weights = train.weight * decay(train.ages(), half_life)
+    popularity = np.bincount(train.item, weights, minlength=train.n_items).astype(np.float32)
+    ones = torch.ones(len(validation.users), 1)
+    return Figures(*score(ones, torch.from_numpy(popularity[:, None]), validation))
+
+
+def _array(vector: HalfVector | Vector) -> NDArray[np.float32]:
+    return vector.to_numpy().astype(np.float32)
+
+
+def _named(prefix: str, figures: Figures | None) -> Mapping[str, float]:
+    if figures is None:
+        return {}
+    return {f"{prefix}{name}": value for name, value in asdict(figures).items()}

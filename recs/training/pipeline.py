@@ -1,0 +1,239 @@
+"""`recs train` from end to end: read, encode content, learn, publish, gate, activate."""
+
+from __future__ import annotations
+
+import math
+import resource
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+from sqlalchemy import Engine, text
+
+from recs.errors import NothingToLearn
+from recs.learning import Interactions, TrainedModel, TrainingConfig, pool_history, train
+from recs.learning.content import ContentEncoder, fit_encoder
+from recs.learning.placement import ContentFeatures
+from recs.training import gate, publishing, reading, versions
+from recs.training.publishing import (
+    IndexOptions,
+    ItemVectors,
+    Publication,
+    TermVectors,
+    UserVectors,
+)
+from recs.training.reading import TrainingData
+
+OnStep = Callable[[str, float], None]
+
+
+@dataclass(frozen=True)
+class TrainingReport:
+    """What a training did; `activated` is false where the gate refused."""
+
+    model_id: int
+    activated: bool
+    gate: Mapping[str, Any]
+    seconds: Mapping[str, float]
+    shares: Mapping[str, float]
+    peak_memory_mib: float
+    users: int
+    items: int
+    interactions: int
+    epochs: int
+    history_half_life: float | None
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return asdict(self)
+
+
+@dataclass
+class _Clock:
+    on_step: OnStep
+    seconds: dict[str, float] = field(default_factory=dict)
+    _since: float = field(default_factory=time.perf_counter)
+
+    def done(self, step: str) -> None:
+        now = time.perf_counter()
+        self.seconds[step] = now - self._since
+        self._since = now
+        self.on_step(step, self.seconds[step])
+
+
+def train_model(
+    engine: Engine,
+    *,
+    name: str | None = None,
+    config: TrainingConfig | None = None,
+    index: IndexOptions | None = None,
+    until: datetime | None = None,
+    force: bool = False,
+    activate: bool = True,
+    on_step: OnStep | None = None,
+    on_progress: publishing.OnProgress | None = None,
+) -> TrainingReport:
+    """Train a model on a tenant's data, publish it, and activate it if the gate lets it pass.
+
+    Args:
+        until: learn from interactions up to here only, so that `recs evaluate` can judge the rest.
+        force: activate whatever the gate says.
+        activate: false leaves it 'ready'.
+
+    A crash at any point leaves the active model serving. Trainings at once do not disturb each
+    other; the last one to activate serves.
+
+    Raises:
+        NothingToLearn: too few items, users or interactions.
+    """
+    config = config or TrainingConfig()
+    clock = _Clock(on_step or (lambda _step, _seconds: None))
+    moment = datetime.now(UTC)
+    name = name or f"{moment:%Y-%m-%d %H:%M:%S}"
+    with versions.new_version(engine, name=name, dimension=config.dimension) as model_id:
+        data = reading.read(engine, until=until)
+        interactions = _interactions(data)
+        clock.done("read")
+        encoder, content = _encode(data, config)
+        clock.done("encode content")
+        model = _learn(interactions, config, content, on_progress)
+        clock.done("learn")
+        active = gate.read_active(engine, data.item_ids)
+        verdict = gate.judge(
+            interactions,
+            model,
+            active and active[0],
+            active_until=active[1] if active else -math.inf,
+            popularity_half_life=_popularity_half_life(engine),
+        )
+        clock.done("gate")
+        publication = _publication(data, interactions, model, encoder, content, verdict.document())
+        publishing.publish(engine, model_id, publication, index=index, on_progress=on_progress)
+        clock.done("publish")
+    activated = activate and (force or verdict.passed)
+    with engine.begin() as connection:
+        connection.execute(text("SELECT recs.refresh_popularity()"))
+        if activated:
+            versions.activate(connection, model_id)
+    clock.done("activate")
+    return TrainingReport(
+        model_id=model_id,
+        activated=activated,
+        gate=verdict.document(),
+        seconds=clock.seconds,
+        shares=model.metrics["shares"],  # type: ignore[arg-type]
+        peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+        users=len(data.user_ids),
+        items=len(data.item_ids),
+        interactions=int(data.count.sum()),
+        epochs=int(model.metrics["epochs"]),  # type: ignore[call-overload]
+        history_half_life=_finite(model.half_life_days),
+    )
+
+
+def _interactions(data: TrainingData) -> Interactions:
+    return Interactions.from_pairs(
+        data.user,
+        data.item,
+        n_users=len(data.user_ids),
+        n_items=len(data.item_ids),
+        weight=data.weight,
+        first_occurred_at=data.first_day,
+        last_occurred_at=data.last_day,
+    )
+
+
+def _encode(
+    data: TrainingData, config: TrainingConfig
+) -> tuple[ContentEncoder | None, ContentFeatures | None]:
+    """Return the encoder, where the content is terms, and the content vectors [I, C]."""
+    content = data.content
+    if content.vectors is not None:
+        norms = np.linalg.norm(content.vectors, axis=1, keepdims=True)
+        return None, ContentFeatures(content.vectors / np.where(norms > 0, norms, 1))
+    if content.frequencies is None or content.frequencies.nnz == 0:
+        return None, None
+    encoder = fit_encoder(content.frequencies, seed=config.seed)
+    return encoder, ContentFeatures(encoder.encode(content.frequencies))
+
+
+def _learn(
+    interactions: Interactions,
+    config: TrainingConfig,
+    content: ContentFeatures | None,
+    on_progress: publishing.OnProgress | None,
+) -> TrainedModel:
+    if not (interactions.lengths >= 2).any():
+        raise NothingToLearn(
+            "no user has interacted with two different items",
+            hint="load more interactions; until then recs.recommend answers by popularity",
+        )
+    return train(
+        interactions,
+        config=config,
+        content=content,
+        on_progress=on_progress
+        and (lambda p: on_progress(f"learn ({p.stage})", p.epoch, p.epochs)),
+    )
+
+
+def _publication(
+    data: TrainingData,
+    interactions: Interactions,
+    model: TrainedModel,
+    encoder: ContentEncoder | None,
+    content: ContentFeatures | None,
+    gate_figures: Mapping[str, Any],
+) -> Publication:
+    users = pool_history(interactions, model)
+    return Publication(
+        items=ItemVectors(
+            data.item_ids,
+            model.item_embeddings,
+            model.history_embeddings,
+            None if content is None else content.vectors,
+            model.learned,
+        ),
+        users=UserVectors(data.user_ids, users.history, users.support, data.fingerprint),
+        terms=None
+        if encoder is None
+        else TermVectors(data.content.terms, encoder.idf, encoder.term_vectors),
+        stranger_embedding=model.stranger_embedding,
+        history_half_life=_finite(model.half_life_days),
+        trained_until=data.trained_until,
+        parameters=_plain(asdict(model.config)),
+        metrics={
+            "gate": gate_figures,
+            "epochs": model.metrics["epochs"],
+            "seconds": model.metrics["seconds"],
+            "shares": model.metrics["shares"],
+        },
+    )
+
+
+def _popularity_half_life(engine: Engine) -> float:
+    with engine.connect() as connection:
+        return float(
+            connection.execute(
+                text(
+                    "SELECT popularity_half_life FROM recs.tenants"
+                    " WHERE tenant_id = recs.current_tenant()"
+                )
+            ).scalar_one()
+        )
+
+
+def _finite(half_life: float) -> float | None:
+    return half_life if math.isfinite(half_life) else None
+
+
+def _plain(value: Any) -> Any:
+    """Replace what JSON has no word for: infinity becomes null."""
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

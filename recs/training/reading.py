@@ -1,0 +1,274 @@
+"""Read what training needs: one snapshot, streamed by binary COPY into arrays.
+
+No interaction becomes a Python object: PostgreSQL numbers users, items and terms and joins them,
+and what arrives is records of fixed size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from psycopg import sql
+from scipy.sparse import csr_matrix
+from sqlalchemy import Engine
+
+from recs.database import PIN_SEARCH_PATH, driver_connection
+from recs.errors import BadInput, NothingToLearn
+
+SECONDS_A_DAY = 86400.0
+
+_ITEMS = """
+CREATE TEMP TABLE numbered_items ON COMMIT DROP AS
+SELECT item_id, (row_number() OVER (ORDER BY item_id) - 1)::integer AS n
+FROM recs.items WHERE tenant_id = recs.current_tenant()"""
+
+_USERS = """
+CREATE TEMP TABLE numbered_users ON COMMIT DROP AS
+SELECT user_id, (row_number() OVER (ORDER BY user_id) - 1)::integer AS n,
+       sum(hashtext(item_id)::bigint)::bigint AS fingerprint
+FROM recs.interactions
+WHERE tenant_id = recs.current_tenant() AND occurred_at <= {until}
+GROUP BY user_id"""
+
+_INTERACTIONS = """
+SELECT u.n, t.n, max(i.weight), count(*)::integer,
+       extract(epoch FROM min(i.occurred_at))::float8, extract(epoch FROM max(i.occurred_at))::float8
+FROM recs.interactions i
+JOIN numbered_users u USING (user_id)
+JOIN numbered_items t USING (item_id)
+WHERE i.tenant_id = recs.current_tenant() AND i.occurred_at <= {until}
+GROUP BY u.n, t.n
+ORDER BY u.n, t.n"""
+
+_TERM_FREQUENCIES = """
+CREATE TEMP TABLE term_frequencies ON COMMIT DROP AS
+SELECT n.n AS item, w.term COLLATE "C" AS term, sum(w.frequency)::integer AS frequency
+FROM recs.items i
+JOIN numbered_items n USING (item_id)
+JOIN recs.tenants t USING (tenant_id)
+CROSS JOIN LATERAL recs.item_terms(
+  i.title, i.description, i.attributes, t.text_search_config::regconfig) w
+WHERE i.tenant_id = recs.current_tenant()
+GROUP BY n.n, w.term COLLATE "C" """
+
+# A term that one item has links it to nothing.
+_TERMS = """
+CREATE TEMP TABLE numbered_terms ON COMMIT DROP AS
+SELECT term, (row_number() OVER (ORDER BY term) - 1)::integer AS n
+FROM term_frequencies GROUP BY term HAVING count(*) >= 2"""
+
+_ITEM_TERMS = """
+SELECT f.item, t.n, f.frequency FROM term_frequencies f JOIN numbered_terms t USING (term)
+ORDER BY f.item, t.n"""
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is known of items besides their interactions: terms, or vectors of the application.
+
+    Args:
+        terms: [T], and `frequencies` [I, T] how often an item has each; or
+        vectors: [I, C], a zero row where an item has none. One of the two is None.
+    """
+
+    terms: Sequence[str]
+    frequencies: csr_matrix | None
+    vectors: NDArray[np.float32] | None
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """One snapshot of a tenant. Users and items are numbered in the order of their ids.
+
+    Args:
+        user, item: [N] int32, a pair occurs once, sorted by user and item.
+        weight: [N] float32, the largest weight of the pair's interactions.
+        count: [N] int32, how many there were.
+        first_day, last_day: [N] float64, when it occurred, in days since 1970.
+        fingerprint: [U] int64, see recs.user_embeddings.
+        trained_until: the last interaction's time.
+    """
+
+    user_ids: Sequence[str]
+    item_ids: Sequence[str]
+    user: NDArray[np.int32]
+    item: NDArray[np.int32]
+    weight: NDArray[np.float32]
+    count: NDArray[np.int32]
+    first_day: NDArray[np.float64]
+    last_day: NDArray[np.float64]
+    fingerprint: NDArray[np.int64]
+    trained_until: datetime
+    content: Content
+
+
+def read(engine: Engine, *, until: datetime | None = None) -> TrainingData:
+    """Read a tenant's catalog and its interactions up to `until`, in one snapshot.
+
+    Raises:
+        NothingToLearn: the catalog or the interactions are empty.
+    """
+    with _snapshot(engine) as driver:
+        bound = sql.Literal("infinity" if until is None else until)
+        driver.execute(_ITEMS)
+        driver.execute(sql.SQL(_USERS).format(until=bound))
+        driver.execute("ANALYZE numbered_items; ANALYZE numbered_users")
+        item_ids = _column(driver, "SELECT item_id FROM numbered_items ORDER BY n")
+        if not item_ids:
+            raise NothingToLearn("the catalog is empty", hint="run: recs load items FILE")
+        user_ids = _column(driver, "SELECT user_id FROM numbered_users ORDER BY n")
+        rows = copy_records(
+            driver,
+            sql.SQL(_INTERACTIONS).format(until=bound),
+            {
+                "user": "i4",
+                "item": "i4",
+                "weight": "f4",
+                "count": "i4",
+                "first": "f8",
+                "last": "f8",
+            },
+        )
+        if len(rows) == 0:
+            raise NothingToLearn(
+                "there are no interactions", hint="run: recs load interactions FILE"
+            )
+        prints = copy_records(
+            driver, sql.SQL("SELECT fingerprint FROM numbered_users ORDER BY n"), {"print": "i8"}
+        )
+        return TrainingData(
+            user_ids=user_ids,
+            item_ids=item_ids,
+            user=rows["user"].copy(),
+            item=rows["item"].copy(),
+            weight=rows["weight"].copy(),
+            count=rows["count"].copy(),
+            first_day=rows["first"] / SECONDS_A_DAY,
+            last_day=rows["last"] / SECONDS_A_DAY,
+            fingerprint=prints["print"].copy(),
+            trained_until=_last_interaction(driver, bound),
+            content=_read_content(driver, len(item_ids)),
+        )
+
+
+@contextmanager
+def _snapshot(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
+    with engine.connect() as connection:
+        connection = connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            driver = driver_connection(connection)
+            driver.execute(PIN_SEARCH_PATH)
+            yield driver
+
+
+def _column(driver: psycopg.Connection[Any], query: str) -> list[str]:
+    return [row[0] for row in driver.execute(query.encode())]
+
+
+def _last_interaction(driver: psycopg.Connection[Any], until: sql.Literal) -> datetime:
+    row = driver.execute(
+        sql.SQL(
+            "SELECT max(occurred_at) FROM recs.interactions"
+            " WHERE tenant_id = recs.current_tenant() AND occurred_at <= {}"
+        ).format(until)
+    ).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate without GROUP BY has one row
+    last: datetime = row[0]
+    return last
+
+
+def copy_records(
+    driver: psycopg.Connection[Any], query: sql.Composable, fields: dict[str, str]
+) -> NDArray[Any]:
+    """Return the rows of a query over non-null numbers as one structured array.
+
+    `fields` maps names to numpy types (i4, i8, f4, f8) that are as wide as the query's columns.
+    Format: binary COPY, see "COPY, Binary Format" in PostgreSQL's manual.
+    """
+    wire = [("fields", ">i2")]
+    for name, kind in fields.items():
+        wire += [(f"{name} length", ">i4"), (name, f">{kind}")]
+    record = np.dtype(wire)
+    native = np.dtype([(name, kind) for name, kind in fields.items()])
+    parts = [
+        part.astype(native) if len(fields) else part
+        for part in (
+            np.frombuffer(block, record)[list(fields)] for block in _blocks(driver, query, record)
+        )
+    ]
+    return np.concatenate(parts) if parts else np.empty(0, native)
+
+
+def _blocks(
+    driver: psycopg.Connection[Any], query: sql.Composable, record: np.dtype[Any]
+) -> Iterator[bytes]:
+    """Yield the rows' bytes in blocks of whole records, without header and trailer."""
+    header, trailer = 19, 2
+    pending = bytearray()
+    skipped = False
+    statement = sql.SQL("COPY ({}) TO STDOUT (FORMAT binary)").format(query)
+    with driver.cursor().copy(statement) as copy:
+        for chunk in copy:
+            pending += chunk
+            if not skipped and len(pending) >= header:
+                del pending[:header]
+                skipped = True
+            whole = (len(pending) - trailer) // record.itemsize * record.itemsize
+            if whole >= 1 << 20:
+                yield bytes(pending[:whole])
+                del pending[:whole]
+    yield bytes(pending[: len(pending) - trailer])
+
+
+def _read_content(driver: psycopg.Connection[Any], items: int) -> Content:
+    row = driver.execute(
+        "SELECT count(content_vector), count(DISTINCT vector_dims(content_vector)),"
+        " max(vector_dims(content_vector))"
+        " FROM recs.items WHERE tenant_id = recs.current_tenant()"
+    ).fetchone()
+    assert row is not None  # noqa: S101 - an aggregate without GROUP BY has one row
+    supplied, dimensions, dimension = row
+    if dimensions > 1:
+        raise BadInput(
+            f"content_vector has {dimensions} different dimensions, expected one",
+            hint="SELECT vector_dims(content_vector), count(*) FROM recs.items GROUP BY 1",
+        )
+    if supplied:
+        return Content((), None, _read_vectors(driver, items, dimension))
+    return _read_terms(driver, items)
+
+
+def _read_vectors(
+    driver: psycopg.Connection[Any], items: int, dimension: int
+) -> NDArray[np.float32]:
+    vectors = np.zeros((items, dimension), np.float32)
+    with driver.cursor("content_vectors", binary=True) as cursor:
+        cursor.execute(
+            "SELECT n.n, i.content_vector::real[] FROM recs.items i"
+            " JOIN numbered_items n USING (item_id)"
+            " WHERE i.tenant_id = recs.current_tenant() AND i.content_vector IS NOT NULL"
+        )
+        for n, vector in cursor:
+            vectors[n] = vector
+    return vectors
+
+
+def _read_terms(driver: psycopg.Connection[Any], items: int) -> Content:
+    driver.execute(_TERM_FREQUENCIES)
+    driver.execute(_TERMS)
+    terms = _column(driver, "SELECT term FROM numbered_terms ORDER BY n")
+    rows = copy_records(
+        driver, sql.SQL(_ITEM_TERMS), {"item": "i4", "term": "i4", "frequency": "i4"}
+    )
+    frequencies = csr_matrix(
+        (rows["frequency"].astype(np.float32), (rows["item"], rows["term"])),
+        shape=(items, len(terms)),
+    )
+    return Content(terms, frequencies, None)
