@@ -62,7 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         raise SystemExit(error.exit_code) from None
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001 - explain() re-raises our own defects
         Output(as_json="--json" in arguments).failure(explain(error))
         raise SystemExit(1) from None
 

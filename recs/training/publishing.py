@@ -130,6 +130,10 @@ def _silent(_step: str, _done: int, _total: int) -> None:
     pass
 
 
+def _silent(_step: str, _done: int, _total: int) -> None:
+    pass
+
+
 def check(publication: Publication) -> None:
     """Refuse vectors that would poison the index.
 

@@ -39,7 +39,8 @@ GROUP BY user_id"""
 
 _INTERACTIONS = """
 SELECT u.n, t.n, max(i.weight), count(*)::integer,
-       extract(epoch FROM min(i.occurred_at))::float8, extract(epoch FROM max(i.occurred_at))::float8
+       extract(epoch FROM min(i.occurred_at))::float8,
+       extract(epoch FROM max(i.occurred_at))::float8
 FROM recs.interactions i
 JOIN numbered_users u USING (user_id)
 JOIN numbered_items t USING (item_id)
@@ -196,12 +197,10 @@ def copy_records(
     for name, kind in fields.items():
         wire += [(f"{name} length", ">i4"), (name, f">{kind}")]
     record = np.dtype(wire)
-    native = np.dtype([(name, kind) for name, kind in fields.items()])
+    native = np.dtype(list(fields.items()))
     parts = [
-        part.astype(native) if len(fields) else part
-        for part in (
-            np.frombuffer(block, record)[list(fields)] for block in _blocks(driver, query, record)
-        )
+        np.frombuffer(block, record)[list(fields)].astype(native)
+        for block in _blocks(driver, query, record)
     ]
     return np.concatenate(parts) if parts else np.empty(0, native)
 

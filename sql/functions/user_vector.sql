@@ -40,8 +40,12 @@ BEGIN
     RETURN;
   END IF;
   RETURN QUERY
+    -- An item counts by its last time and its largest weight, however often it was touched.
     WITH history AS (
-      SELECT i.item_id, max(i.occurred_at) AS last,
+      SELECT i.item_id, max(i.occurred_at) AS last, max(i.weight) AS weight,
+             max(i.weight) FILTER (
+               WHERE v_history IS NOT NULL AND i.occurred_at <= v_model.trained_until)
+               AS weight_before,
              max(i.occurred_at) FILTER (
                WHERE v_history IS NOT NULL AND i.occurred_at <= v_model.trained_until) AS before
       FROM recs.interactions i
@@ -49,9 +53,9 @@ BEGIN
       GROUP BY i.item_id
     ), weighted AS (
       SELECT e.history_embedding::vector AS p, h.before IS NULL AS is_new,
-             recs.decay(h.last, v_model.trained_until, v_model.history_half_life)
-             - coalesce(recs.decay(h.before, v_model.trained_until, v_model.history_half_life), 0)
-               AS weight
+             h.weight * recs.decay(h.last, v_model.trained_until, v_model.history_half_life)
+             - coalesce(h.weight_before * recs.decay(
+                 h.before, v_model.trained_until, v_model.history_half_life), 0) AS weight
       FROM history h
       JOIN recs.item_embeddings e
         ON e.tenant_id = v_tenant AND e.model_id = v_model.model_id AND e.item_id = h.item_id
