@@ -16,6 +16,7 @@ import click
 
 from recs.cli.output import Output
 from recs.cli.settings import Settings, pass_settings
+from recs.errors import ModelRefused
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -71,11 +72,10 @@ def demo(settings: Settings, data: Path | None, k: int, seed: int) -> None:
     engine = database.make_engine(place.dsn, tenant_id=settings.tenant_id)
     _migrate(engine, clock)
     _load(engine, shop, clock, settings.output)
-    with clock.step("train, publish, evaluate, activate"):
-        quality = _train(engine, seed, settings.output)
+    training = _train(engine, seed, clock, settings.output)
     with clock.step("ask"):
         told = story.play(engine, shop.new_product, k=k)
-    _print(told, quality, clock, place, settings.output)
+    _print(told, training, clock, place, settings.output)
 
 
 def _make_shop(data: Path | None, seed: int, clock: Clock, output: Output) -> Shop:
@@ -119,13 +119,31 @@ def _load(engine: Engine, shop: Shop, clock: Clock, output: Output) -> None:
             )
 
 
-def _train(engine: Engine, seed: int, output: Output) -> Mapping[str, Any]:
-    """Train a model, publish its vectors, evaluate it against popularity, activate it."""
-    raise NotImplementedError(engine, seed, output)
+def _train(engine: Engine, seed: int, clock: Clock, output: Output) -> Mapping[str, Any]:
+    """Train a model, publish its vectors, judge it against popularity, activate it.
+
+    Raises:
+        ModelRefused: it does not beat popularity.
+    """
+    from recs.cli.steps import training_progress
+    from recs.learning import TrainingConfig
+    from recs.training import pipeline
+
+    with training_progress(output) as (on_step, on_progress):
+        report = pipeline.train_model(
+            engine, config=TrainingConfig(seed=seed), on_step=on_step, on_progress=on_progress
+        )
+    clock.seconds.update({f"train: {step}": spent for step, spent in report.seconds.items()})
+    if not report.activated:
+        raise ModelRefused(
+            f"model {report.model_id} is not active: {'; '.join(report.gate['refusals'])}",
+            hint="load a shop with more interactions",
+        )
+    return report.document()
 
 
 def _print(
-    told: Story, quality: Mapping[str, Any], clock: Clock, place: Stage, output: Output
+    told: Story, training: Mapping[str, Any], clock: Clock, place: Stage, output: Output
 ) -> None:
     """Print all there is to say, the steps' times and how to go on."""
     from recs.demo import story
@@ -135,14 +153,26 @@ def _print(
             "dsn": place.dsn if place.embedded else None,  # a DSN given may hold a password
             "embedded": place.embedded,
             "seconds": clock.seconds,
-            "quality": quality,
+            "training": training,
             **told.document(),
         }
     )
+    _print_quality(training["gate"], output)
     story.tell(told, output)
     output.say()
     output.table(("step", "seconds"), [*clock.seconds.items(), ("in all", clock.total)])
     _print_next(told, place, output)
+
+
+def _print_quality(gate: Mapping[str, Any], output: Output) -> None:
+    output.say(f"\n[bold]Does it learn? {gate['users']} customers' last purchases, held out[/bold]")
+    output.table(
+        ("", "recall@20", "ndcg@20"),
+        [
+            ("the model", gate["recall"], gate["ndcg"]),
+            ("popularity", gate["popularity_recall"], gate["popularity_ndcg"]),
+        ],
+    )
 
 
 def _print_next(told: Story, place: Stage, output: Output) -> None:
