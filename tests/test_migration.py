@@ -53,9 +53,7 @@ def test_the_sql_that_migrate_prints_gives_the_same_database(dsn: str, empty_dsn
     assert describe(empty_dsn) == describe(dsn)
 
 
-def test_a_failed_migration_leaves_nothing(
-    empty_dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_migration_leaves_nothing(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: object) -> None:
         raise RuntimeError("power cut")
 
@@ -116,9 +114,7 @@ def test_a_database_that_cannot_be_reached_is_an_error_with_a_remedy() -> None:
         database.connect("host=/nowhere/at/all connect_timeout=1")
 
 
-def test_a_dump_of_a_migrated_database_restores(
-    dsn: str, empty_dsn: str, engine: Engine
-) -> None:
+def test_a_dump_of_a_migrated_database_restores(dsn: str, empty_dsn: str, engine: Engine) -> None:
     programs = _embedded_programs()
     dump = subprocess.run(
         [programs / "pg_dump", "--no-owner", dsn], check=True, capture_output=True

@@ -235,7 +235,11 @@ def test_an_empty_catalog_gives_no_rows(engine: Engine) -> None:
 def test_a_catalog_without_interactions_gives_its_newest_items(engine: Engine) -> None:
     shops.insert_items(engine, 3)
     rows = Recommender(engine).recommend("anyone", 10)
-    assert [(row.tier, row.rank) for row in rows] == [("catalog", 1), ("catalog", 2), ("catalog", 3)]
+    assert [(row.tier, row.rank) for row in rows] == [
+        ("catalog", 1),
+        ("catalog", 2),
+        ("catalog", 3),
+    ]
 
 
 def test_many_users_get_what_each_gets_alone(shop: Recommender) -> None:

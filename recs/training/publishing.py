@@ -124,6 +124,7 @@ def publish(
         for name in ("item_embeddings", "user_embeddings", "content_terms"):
             _attach(driver, name, model_id)
         _mark_ready(driver, model_id, publication)
+        driver.execute("SELECT recs.create_serving_function(%s)", [model_id])
 
 
 def _silent(_step: str, _done: int, _total: int) -> None:

@@ -6,3 +6,5 @@ BEGIN
   RETURN 0;
 END
 $$;
+
+COMMENT ON FUNCTION recs.place_items(bigint) IS 'Place items that a model version lacks, by their content.';

@@ -1,0 +1,173 @@
+"""Tenants and roles: nobody sees another tenant's rows, nobody does more than was granted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import psycopg
+import pytest
+from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from recs import Interaction, Item, Recommender, database
+from tests import shops
+
+N = 40
+TABLES = (
+    "users", "items", "interactions", "item_popularity", "models",
+    "item_embeddings", "user_embeddings",
+)  # fmt: skip
+
+
+@pytest.fixture
+def two_tenants(engine: Engine, dsn: str) -> Engine:
+    """Return an engine on a database with tenants a and b, each with a model."""
+    for tenant in ("a", "b"):
+        with engine.begin() as connection:
+            connection.execute(text("INSERT INTO recs.tenants VALUES (:t)"), {"t": tenant})
+            connection.execute(
+                text("INSERT INTO recs.users (tenant_id, user_id) VALUES (:t, 'u')"), {"t": tenant}
+            )
+        ids = shops.insert_items(engine, N, tenant=tenant)
+        shops.record(engine, [("u", ids[0]), ("v", ids[1])], tenant=tenant)
+        mine = database.make_engine(dsn, tenant_id=tenant)
+        with mine.begin() as connection:
+            connection.execute(text("SELECT recs.refresh_popularity()"))
+        embedding = np.random.default_rng(ord(tenant)).normal(size=(N, 8))
+        shops.publish(mine, shops.publication(ids, embedding, histories={"u": [0]}))
+    return engine
+
+
+@contextmanager
+def acting_as(engine: Engine, role: str, tenant: str) -> Iterator[Connection]:
+    with engine.connect() as connection:
+        connection.execute(text(f"SET LOCAL ROLE {role}"))
+        connection.execute(text("SELECT set_config('recs.tenant_id', :t, true)"), {"t": tenant})
+        yield connection
+        connection.rollback()
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_reader_sees_only_its_own_tenants_rows(two_tenants: Engine, table: str) -> None:
+    with acting_as(two_tenants, "recs_reader", "a") as connection:
+        seen = connection.execute(text(f"SELECT DISTINCT tenant_id FROM recs.{table}")).scalars()
+        assert seen.all() == ["a"]
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_a_reader_without_a_tenant_sees_the_default_one(two_tenants: Engine, table: str) -> None:
+    with acting_as(two_tenants, "recs_reader", "") as connection:
+        assert connection.execute(text(f"SELECT count(*) FROM recs.{table}")).scalar_one() == 0
+
+
+def test_recommend_never_returns_another_tenants_items(two_tenants: Engine) -> None:
+    with two_tenants.begin() as connection:
+        connection.execute(
+            text("UPDATE recs.items SET item_id = 'b-' || item_id WHERE tenant_id = 'b'")
+        )
+    with acting_as(two_tenants, "recs_reader", "a") as connection:
+        for user in ("u", "v", "stranger"):
+            rows = Recommender(connection).recommend(user, 200)
+            assert rows
+            assert not [row for row in rows if row.item_id.startswith("b-")]
+
+
+def test_a_reader_gets_what_the_owner_gets(two_tenants: Engine) -> None:
+    owner = Recommender(two_tenants, tenant_id="a").recommend("u", 10)
+    with acting_as(two_tenants, "recs_reader", "a") as connection:
+        assert Recommender(connection).recommend("u", 10) == owner
+    assert {row.tier for row in owner} == {"model"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO recs.items (item_id) VALUES ('x')",
+        "DELETE FROM recs.interactions",
+        "UPDATE recs.models SET state = 'retired'",
+        "SELECT recs.record_interaction('u', 'item-1')",
+        "SELECT recs.activate_model(1)",
+        "SELECT recs.refresh_popularity()",
+    ],
+)
+def test_a_reader_may_not_write(two_tenants: Engine, statement: str) -> None:
+    with acting_as(two_tenants, "recs_reader", "a") as connection:
+        with pytest.raises(DBAPIError) as caught:
+            connection.execute(text(statement))
+        assert isinstance(caught.value.orig, psycopg.errors.InsufficientPrivilege)
+
+
+def test_nobody_reads_a_partition_around_the_policies(two_tenants: Engine) -> None:
+    with two_tenants.connect() as connection:
+        names = connection.execute(
+            text("SELECT inhrelid::regclass::text FROM pg_inherits"
+                 " WHERE inhparent = 'recs.item_embeddings'::regclass")
+        ).scalars().all()  # fmt: skip
+    assert len(names) == 2
+    for name in names:
+        with acting_as(two_tenants, "recs_writer", "a") as connection:
+            with pytest.raises(DBAPIError) as caught:
+                connection.execute(text(f"SELECT * FROM {name}"))
+            assert isinstance(caught.value.orig, psycopg.errors.InsufficientPrivilege)
+
+
+def test_a_writer_records_and_is_personalised_in_its_own_tenant(two_tenants: Engine) -> None:
+    with acting_as(two_tenants, "recs_writer", "a") as connection:
+        writer = Recommender(connection)
+        before = writer.recommend("u", 10)
+        writer.record_interactions([Interaction("u", "item-20")])
+        assert writer.recommend("u", 10) != before
+    with acting_as(two_tenants, "recs_writer", "b") as connection:
+        count = connection.execute(text("SELECT count(*) FROM recs.interactions")).scalar_one()
+        assert count == 2
+
+
+def test_a_writer_cannot_write_into_another_tenant(two_tenants: Engine) -> None:
+    with acting_as(two_tenants, "recs_writer", "a") as connection:
+        with pytest.raises(DBAPIError, match="row-level security"):
+            connection.execute(
+                text("INSERT INTO recs.items (tenant_id, item_id) VALUES ('b', 'planted')")
+            )
+
+
+def test_a_writer_inserts_an_item_and_it_is_there_at_once(two_tenants: Engine) -> None:
+    with acting_as(two_tenants, "recs_writer", "a") as connection:
+        writer = Recommender(connection)
+        assert writer.upsert_items([Item("brand-new", title="a new thing")]) == 1
+        assert "brand-new" in {row.item_id for row in writer.recommend("stranger", 200)}
+
+
+def test_a_parameter_is_a_value_and_never_sql(two_tenants: Engine) -> None:
+    hostile = "x'; DROP TABLE recs.items; --"
+    assert Recommender(two_tenants, tenant_id="a").recommend(hostile, 5)
+    with pytest.raises(DBAPIError, match="is not in the catalog"):
+        Recommender(two_tenants, tenant_id="a").similar_items(hostile)
+    assert Recommender(two_tenants, tenant_id="a").recommend("u", 5)
+
+
+def test_every_function_pins_its_search_path_or_was_parsed_at_creation(engine: Engine) -> None:
+    with engine.connect() as connection:
+        loose = connection.execute(
+            text(
+                "SELECT p.oid::regprocedure::text FROM pg_proc p"
+                " WHERE p.pronamespace = 'recs'::regnamespace AND p.prosqlbody IS NULL"
+                " AND NOT coalesce(p.proconfig::text, '') LIKE '%search_path=%'"
+            )
+        ).scalars()
+        assert loose.all() == []
+
+
+def test_every_function_and_view_has_a_comment(engine: Engine) -> None:
+    with engine.connect() as connection:
+        silent = connection.execute(
+            text(
+                "SELECT p.oid::regprocedure::text FROM pg_proc p WHERE"
+                " p.pronamespace = 'recs'::regnamespace AND obj_description(p.oid) IS NULL"
+                " UNION ALL SELECT c.relname FROM pg_class c WHERE c.relkind IN ('v', 'r', 'p')"
+                " AND c.relnamespace = 'recs'::regnamespace AND obj_description(c.oid) IS NULL"
+                " AND c.relname <> 'alembic_version'"
+            )
+        ).scalars()
+        assert silent.all() == []

@@ -1,0 +1,268 @@
+"""Model versions: published whole, flipped at once, rolled back, never mixed."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import psycopg
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from recs import Recommender, database
+from recs.errors import BadInput
+from recs.training import publishing, versions
+from tests import shops
+
+N = 60
+
+
+@pytest.fixture
+def ids(engine: Engine) -> list[str]:
+    return shops.insert_items(engine, N)
+
+
+def vectors(seed: int, dimension: int = 8) -> np.ndarray:
+    return shops.unit(np.random.default_rng(seed).normal(size=(N, dimension)))
+
+
+def states(engine: Engine) -> dict[int, str]:
+    with engine.connect() as connection:
+        return {v.model_id: v.state for v in versions.list_versions(connection)}
+
+
+def first_choice(engine: Engine) -> str:
+    return Recommender(engine).similar_items("item-0", 1)[0].item_id
+
+
+def nearest_to_first(embedding: np.ndarray) -> str:
+    return f"item-{np.argsort(-(embedding @ embedding[0]))[1]}"
+
+
+def test_activation_flips_what_is_served_and_roll_back_flips_it_back(
+    engine: Engine, ids: list[str]
+) -> None:
+    old, new = vectors(4), vectors(2)
+    first = shops.publish(engine, shops.publication(ids, old))
+    second = shops.publish(engine, shops.publication(ids, new), activate=False)
+    assert first_choice(engine) == nearest_to_first(old)
+    with engine.begin() as connection:
+        versions.activate(connection, second)
+    assert first_choice(engine) == nearest_to_first(new)
+    assert states(engine) == {first: "retired", second: "active"}
+    with engine.begin() as connection:
+        assert versions.roll_back(connection) == first
+    assert first_choice(engine) == nearest_to_first(old)
+    assert states(engine) == {first: "active", second: "retired"}
+
+
+def test_roll_back_twice_goes_two_versions_back(engine: Engine, ids: list[str]) -> None:
+    published = [shops.publish(engine, shops.publication(ids, vectors(s))) for s in range(3)]
+    with engine.begin() as connection:
+        assert versions.roll_back(connection) == published[1]
+        assert versions.roll_back(connection) == published[0]
+        with pytest.raises(DBAPIError, match="no model to roll back to"):
+            versions.roll_back(connection)
+
+
+def test_versions_of_different_dimension_serve_side_by_side(engine: Engine, ids: list[str]) -> None:
+    small, large = vectors(4, 8), vectors(2, 24)
+    shops.publish(engine, shops.publication(ids, small))
+    shops.publish(engine, shops.publication(ids, large))
+    assert first_choice(engine) == nearest_to_first(large)
+    with engine.begin() as connection:
+        versions.roll_back(connection)
+    assert first_choice(engine) == nearest_to_first(small)
+
+
+def test_a_flip_is_seen_at_commit_and_not_before(engine: Engine, ids: list[str]) -> None:
+    old, new = vectors(4), vectors(2)
+    shops.publish(engine, shops.publication(ids, old))
+    second = shops.publish(engine, shops.publication(ids, new), activate=False)
+    with engine.begin() as connection:
+        versions.activate(connection, second)
+        assert first_choice(engine) == nearest_to_first(old)
+    assert first_choice(engine) == nearest_to_first(new)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"metric": "l2"}, "metric 'l2' is not served"),
+        ({"stranger_embedding": np.zeros(9, np.float32)}, "has dimension 9, expected 8"),
+        ({"stranger_embedding": np.full(8, np.nan, np.float32)}, "NaN or infinity"),
+    ],
+)
+def test_a_publication_that_does_not_fit_is_refused(
+    engine: Engine, ids: list[str], change: dict[str, object], message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        shops.publish(engine, replace(shops.publication(ids, vectors(4)), **change))
+    assert set(states(engine).values()) == {"failed"}
+
+
+def test_a_vector_that_is_not_of_norm_one_is_refused_by_name(
+    engine: Engine, ids: list[str]
+) -> None:
+    what = shops.publication(ids, vectors(4))
+    long = what.items.embedding.copy()
+    long[17] *= 3
+    with pytest.raises(BadInput, match=r"'item-17' has norm 3, expected 1"):
+        shops.publish(engine, replace(what, items=replace(what.items, embedding=long)))
+
+
+@pytest.mark.parametrize("bad", ["[1,0]", "[3,0,0,0,0,0,0,0]"])
+def test_the_database_itself_refuses_vectors_that_do_not_fit_the_version(
+    engine: Engine, ids: list[str], bad: str
+) -> None:
+    model_id = shops.publish(engine, shops.publication(ids, vectors(4)))
+    with engine.begin() as connection, pytest.raises(DBAPIError) as caught:
+        connection.execute(
+            text("UPDATE recs.item_embeddings SET embedding = CAST(:v AS halfvec)"
+                 " WHERE model_id = :id AND item_id = 'item-1'"),
+            {"v": bad, "id": model_id},
+        )  # fmt: skip
+    assert isinstance(
+        caught.value.orig, psycopg.errors.CheckViolation | psycopg.errors.DataException
+    )
+
+
+def _publish_and_die(dsn: str, step: str) -> None:
+    def die(current: str, done: int, total: int) -> None:
+        if current == step and (done > 0 or step == "build index"):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    engine = database.make_engine(dsn)
+    what = shops.publication(shops.item_ids(N), vectors(2), histories={"u": [1, 2]})
+    with versions.new_version(engine, name="dies", dimension=8) as model_id:
+        publishing.publish(engine, model_id, what, on_progress=die)
+
+
+@pytest.mark.parametrize("step", ["write items", "write users", "build index"])
+def test_a_crash_in_write_back_leaves_the_active_model_serving_and_no_litter(
+    engine: Engine, dsn: str, ids: list[str], step: str
+) -> None:
+    old = vectors(4)
+    survivor = shops.publish(engine, shops.publication(ids, old))
+    relations = "SELECT count(*) FROM pg_class WHERE relnamespace = 'recs'::regnamespace"
+    with engine.connect() as connection:
+        before = connection.execute(text(relations)).scalar_one()
+    process = multiprocessing.get_context("spawn").Process(
+        target=_publish_and_die, args=(dsn, step)
+    )
+    process.start()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert first_choice(engine) == nearest_to_first(old)
+    _wait_for_backends_to_notice(engine)
+    with engine.connect() as connection:
+        assert connection.execute(text(relations)).scalar_one() == before
+        versions.clear_litter(connection)
+    assert sorted(states(engine).values()) == ["active", "failed"]
+    new = vectors(5)
+    shops.publish(engine, shops.publication(ids, new))
+    assert first_choice(engine) == nearest_to_first(new)
+    with engine.begin() as connection:
+        assert versions.roll_back(connection) == survivor
+
+
+def _wait_for_backends_to_notice(engine: Engine) -> None:
+    for _ in range(100):
+        with engine.connect() as connection:
+            others = connection.execute(
+                text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
+                     " AND pid <> pg_backend_pid()")
+            ).scalar_one()  # fmt: skip
+        if not others:
+            return
+        time.sleep(0.05)
+    raise AssertionError("the killed client's sessions are still there")
+
+
+def test_a_running_training_is_not_taken_for_litter(engine: Engine, ids: list[str]) -> None:
+    with versions.new_version(engine, name="slow", dimension=8) as running:
+        shops.publish(engine, shops.publication(ids, vectors(4)))
+        assert states(engine)[running] == "training"
+        publishing.publish(engine, running, shops.publication(ids, vectors(2)))
+    assert states(engine)[running] == "ready"
+
+
+def test_two_publications_at_once_do_not_disturb_each_other(engine: Engine, ids: list[str]) -> None:
+    done: list[int] = []
+    threads = [
+        threading.Thread(
+            target=lambda s=s: done.append(
+                shops.publish(engine, shops.publication(ids, vectors(s)), activate=False)
+            )
+        )
+        for s in (1, 2)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(done) == 2
+    assert set(states(engine).values()) == {"ready"}
+
+
+def test_two_activations_at_once_leave_exactly_one_active(engine: Engine, ids: list[str]) -> None:
+    published = [
+        shops.publish(engine, shops.publication(ids, vectors(s)), activate=False) for s in range(2)
+    ]
+
+    def flip(model_id: int) -> None:
+        for _ in range(10):
+            with engine.begin() as connection:
+                versions.activate(connection, model_id)
+
+    threads = [threading.Thread(target=flip, args=(model_id,)) for model_id in published]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(states(engine).values()) == ["active", "retired"]
+
+
+def test_a_model_in_training_cannot_be_activated(engine: Engine, ids: list[str]) -> None:
+    with (
+        versions.new_version(engine, name="raw", dimension=8) as model_id,
+        engine.begin() as connection,
+        pytest.raises(DBAPIError, match=f"model {model_id} is training, expected ready"),
+    ):
+        versions.activate(connection, model_id)
+
+
+def test_dropping_a_version_drops_its_vectors_and_the_active_one_stays(
+    engine: Engine, ids: list[str]
+) -> None:
+    first = shops.publish(engine, shops.publication(ids, vectors(4)))
+    second = shops.publish(engine, shops.publication(ids, vectors(2)))
+    with engine.begin() as connection:
+        with pytest.raises(BadInput, match=f"model {second} is active"):
+            versions.drop_version(connection, second)
+        versions.drop_version(connection, first)
+    with engine.connect() as connection:
+        left = connection.execute(
+            text("SELECT count(*) FROM pg_class WHERE relname LIKE :name"),
+            {"name": f"%embeddings_{first}%"},
+        ).scalar_one()
+    assert left == 0
+    assert states(engine) == {second: "active"}
+
+
+def test_the_hnsw_index_is_built_with_the_options_given(engine: Engine, ids: list[str]) -> None:
+    model_id = shops.publish(engine, shops.publication(ids, vectors(4)))
+    with engine.connect() as connection:
+        definition = connection.execute(
+            text("SELECT indexdef FROM pg_indexes WHERE indexname = :name"),
+            {"name": f"item_embeddings_{model_id}_embedding_idx"},
+        ).scalar_one()
+    assert "hnsw" in definition
+    assert "m='16'" in definition
+    assert "ef_construction='128'" in definition
