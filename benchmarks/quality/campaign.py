@@ -32,7 +32,7 @@ class Choice:
     split: str
     case: Case
     params: Params
-    validation: float  # mean of recall and ndcg over the tasks of the case
+    validation: float  # mean of recall and ndcg over the tasks; nan if alone
 
 
 @dataclass(frozen=True)
@@ -66,8 +66,11 @@ class Campaign:
     def _method(
         self, method: Method, dataset: Dataset, cases: Cases
     ) -> tuple[list[Choice], list[Result]]:
-        validated = self._all(list(self._planned(method, dataset, cases)))
-        chosen = choose(method, validated)
+        settings = method.trials(dataset)
+        if len(settings) == 1:
+            chosen = _unrivalled(method, dataset, cases, settings[0])
+        else:
+            chosen = choose(method, self._all(list(self._planned(method, dataset, cases))))
         return chosen, self._all(list(self._finals(method, chosen)))
 
     def _planned(self, method: Method, dataset: Dataset, cases: Cases) -> Iterator[Trial]:
@@ -134,6 +137,15 @@ def split_cases(dataset: Dataset) -> Cases:
     """Return the cases that every split of a data set judges."""
     made = splits(dataset, "validation")
     return {split.name: {task.case for task in split.tasks} for split in made}
+
+
+def _unrivalled(method: Method, dataset: Dataset, cases: Cases, params: Params) -> list[Choice]:
+    """Choose the only settings there are, without a validation run."""
+    return [
+        Choice(method.name, dataset.name, split, case, params, float("nan"))
+        for split, judged in cases.items()
+        for case in sorted(judged & method.cases)
+    ]
 
 
 def choose(method: Method, validated: list[Result]) -> list[Choice]:

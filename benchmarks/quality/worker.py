@@ -40,8 +40,8 @@ def run(trial: Trial, data: Path) -> Result:
     return Result(
         trial,
         scores,
-        details.get("seconds", seconds),
-        details.get("peak_mb", peak_mb),
+        details.get("training_seconds", seconds),
+        details.get("training_peak_mb", peak_mb),
         details,
     )
 
