@@ -1,0 +1,71 @@
+"""What training can be told. The defaults were chosen on validation data of three shops."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Timescale:
+    """How fast interest fades.
+
+    Args:
+        half_life_days: of an interaction inside a history, served as `history_half_life`.
+        target_half_life_days: of an interaction as something to predict. Short where fashion
+            changes: what is bought now is what the model should put forward.
+        later_from_earlier: predict a user's later items from the earlier ones, or else a random
+            part of them from the rest.
+    """
+
+    half_life_days: float = math.inf
+    target_half_life_days: float = math.inf
+    later_from_earlier: bool = False
+
+
+TIMELESS = Timescale()
+TIMESCALES = (
+    Timescale(240.0, 30.0, later_from_earlier=True),
+    Timescale(960.0, 240.0, later_from_earlier=True),
+    TIMELESS,
+)
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """Defaults that carry small and large, timed and timeless data.
+
+    Args:
+        dimension: D of every vector.
+        temperature: logits are cosine / temperature.
+        batch_size: users in a batch; less in small data, for ten steps an epoch.
+        n_negatives: items drawn uniformly for a batch, beside the targets of its users.
+        history_share: bounds of the uniform share of a user's items that is input; the rest are
+            targets.
+        learning_rate_decay: factor after each epoch.
+        history_smoothing: strength a of the last step, p <- p + a S p over the graph.
+        timescales: tried on a validation slice where there are times; the best one stays.
+        epochs: how many; None finds the number on the validation slice, then trains on everything.
+        patience: epochs without a better validation score before a trial stops.
+        validation_share: of interactions held out in that slice.
+        validation_users: at most so many users are scored.
+        device: "auto" takes a GPU if there is one.
+    """
+
+    dimension: int = 128
+    temperature: float = 0.1
+    learning_rate: float = 0.004
+    learning_rate_decay: float = 0.9
+    batch_size: int = 512
+    n_negatives: int = 1024
+    history_share: tuple[float, float] = (0.3, 0.9)
+    history_smoothing: float = 0.25
+    timescales: tuple[Timescale, ...] = field(default=TIMESCALES)
+    epochs: int | None = None
+    max_epochs: int = 20
+    patience: int = 3
+    validation_share: float = 0.1
+    validation_users: int = 5000
+    content_ridge: float = 1.0
+    seed: int = 0
+    device: str = "auto"

@@ -1,0 +1,89 @@
+"""The interaction graph, as products that never hold more than a block of users."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from recs.learning.interactions import Floats
+
+BLOCK = 16_384
+OVERSAMPLING = 16
+ITERATIONS = 4
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The symmetrically normalised adjacency R = D_U^-1/2 W D_I^-1/2, [U, I]."""
+
+    adjacency: sp.csr_matrix
+    item_degrees: Floats
+
+    @staticmethod
+    def of(weights: sp.csr_matrix) -> Graph:
+        """Normalise weights [U, I] by the square roots of both degrees."""
+        users = np.asarray(weights.sum(axis=1)).ravel()
+        items = np.asarray(weights.sum(axis=0)).ravel()
+        scaled = sp.diags(_inverse_sqrt(users)) @ weights @ sp.diags(_inverse_sqrt(items))
+        return Graph(sp.csr_matrix(scaled, dtype=np.float32), items.astype(np.float32))
+
+    def smooth(self, vectors: Floats) -> Floats:
+        """Compute S x = R^T R x for x [I, D]: every item takes from the items it is seen with."""
+        result = np.zeros_like(vectors)
+        for start in range(0, self.adjacency.shape[0], BLOCK):
+            block = self.adjacency[start : start + BLOCK]
+            result += block.T @ (block @ vectors)
+        return result
+
+    def leading_factors(self, dimension: int, *, seed: int) -> Floats:
+        """Find the leading right singular vectors of R, [I, D], zero columns beyond its rank.
+
+        Subspace iteration with Rayleigh-Ritz (Halko, Martinsson & Tropp 2011) over S: linear in
+        interactions, and no dense array has a row a user.
+        """
+        n_items = self.adjacency.shape[1]
+        rank = min(dimension + OVERSAMPLING, *self.adjacency.shape)
+        start = np.random.default_rng(seed).standard_normal((n_items, rank))
+        basis = _orthonormal(start.astype(np.float32))
+        for _ in range(ITERATIONS):
+            basis = _orthonormal(self.smooth(basis))
+        values, vectors = np.linalg.eigh(basis.T @ self.smooth(basis))
+        kept = np.argsort(values)[::-1][: min(dimension, rank)]
+        factors = np.zeros((n_items, dimension), np.float32)
+        factors[:, : len(kept)] = basis @ vectors[:, kept]
+        return factors
+
+
+def initial_embeddings(graph: Graph, dimension: int, *, seed: int) -> tuple[Floats, Floats]:
+    """Start P and Q [I, D] at the ideal low-pass filter of the graph.
+
+    With R = U S V^T: P = D_I^-1/2 V scaled to a root mean square norm of 1, Q = rows of
+    D_I^1/2 V scaled to norm 1. So u . q is the projection of the history onto the smoothest D
+    signals of the graph (GF-CF, Shen et al. 2021); training starts from there.
+    """
+    factors = graph.leading_factors(dimension, seed=seed)
+    degrees = graph.item_degrees
+    history = factors * _inverse_sqrt(degrees)[:, None]
+    history /= max(float(np.sqrt((history**2).sum(axis=1).mean())), 1e-12)
+    return history.astype(np.float32), _unit_rows(factors, seed=seed)
+
+
+def _unit_rows(vectors: Floats, *, seed: int) -> Floats:
+    # An item outside the subspace has a zero row, which has no direction: draw one.
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    drawn = np.random.default_rng(seed).standard_normal(vectors.shape)
+    filled = np.where(norms > 1e-12, vectors, drawn)
+    unit: NDArray[np.floating] = filled / np.linalg.norm(filled, axis=1, keepdims=True)
+    return unit.astype(np.float32)
+
+
+def _inverse_sqrt(degrees: NDArray[np.floating]) -> Floats:
+    positive = degrees > 0
+    return np.where(positive, 1 / np.sqrt(np.where(positive, degrees, 1)), 0).astype(np.float32)
+
+
+def _orthonormal(vectors: Floats) -> Floats:
+    return np.linalg.qr(vectors)[0].astype(np.float32)

@@ -1,0 +1,88 @@
+"""What training leaves behind, and the arithmetic that SQL repeats."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recs.learning.config import Timescale, TrainingConfig
+from recs.learning.interactions import Floats, Interactions
+
+
+@dataclass(frozen=True)
+class ContentMaps:
+    """Linear maps from content [C] to a cold-start item's vectors.
+
+    q = normalize(c @ item_map), p = c @ history_map; both maps are [C, D].
+    """
+
+    item_map: Floats
+    history_map: Floats
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """Vectors of a catalog and of nobody.
+
+    Args:
+        item_embeddings: q, [I, D], unit norm.
+        history_embeddings: p, [I, D]; a zero row for an item nobody has interacted with and that
+            has no content.
+        stranger_embedding: b, [D].
+        learned: [I], false where a vector was placed by content alone, or by chance.
+        timescale: the one chosen; its half_life_days is inf where time carries nothing.
+        content_maps: None without content.
+        trial: the best model of the validation slice, which has not seen what was held out; None
+            where nothing was held out. For a gate to judge.
+        metrics: epochs, losses, validation scores, seconds in data, forward and backward.
+    """
+
+    item_embeddings: Floats
+    history_embeddings: Floats
+    stranger_embedding: Floats
+    learned: NDArray[np.bool_]
+    timescale: Timescale
+    temperature: float
+    config: TrainingConfig
+    content_maps: ContentMaps | None = None
+    trial: TrainedModel | None = None
+    metrics: Mapping[str, object] = field(default_factory=dict)
+
+    @property
+    def half_life_days(self) -> float:
+        """How fast an interaction fades in a history."""
+        return self.timescale.half_life_days
+
+
+@dataclass(frozen=True)
+class PooledUsers:
+    """Users as SQL makes them.
+
+    history [U, D] = sum_i w_ui p_i; embeddings [U, D] = normalize(b + history); support [U] counts
+    distinct items.
+    """
+
+    history: Floats
+    embeddings: Floats
+    support: NDArray[np.int32]
+
+
+def pool_history(interactions: Interactions, model: TrainedModel) -> PooledUsers:
+    """Compute the vectors of all users, in training or not, from their distinct items.
+
+    w_ui = weight * 0.5 ** (max(0, trained_until - last_occurred_at) / half_life).
+    """
+    weights = interactions.matrix(interactions.history_weights(model.half_life_days))
+    history = np.asarray(weights @ model.history_embeddings, np.float32)
+    embeddings = unit_rows(model.stranger_embedding + history)
+    return PooledUsers(history, embeddings, interactions.lengths.astype(np.int32))
+
+
+def unit_rows(vectors: Floats) -> Floats:
+    """Scale rows to norm 1; a zero row stays zero."""
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    unit: Floats = (vectors / np.maximum(norms, 1e-12)).astype(np.float32)
+    return unit

@@ -1,0 +1,113 @@
+"""Interactions held out to choose timescale and number of epochs. Test data are never here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from recs.learning.interactions import Interactions, Mask
+from recs.learning.sampling import Indices
+from recs.metrics import ndcg_at_k, recall_at_k
+
+K = 20
+ENOUGH_USERS = 100
+BLOCK = 1024
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What to train on, and what its users did with the rest.
+
+    users [V] have items in both; held_out is a list of V arrays of item indices.
+    """
+
+    train: Interactions
+    users: Indices
+    held_out: list[Indices]
+
+
+def hold_out(
+    interactions: Interactions, *, share: float, max_users: int, generator: np.random.Generator
+) -> Validation:
+    """Split off the latest share: of everybody's time if enough users span the cut, else of each
+    user's own items; a random share of each user's items where there are no times.
+    """
+    if interactions.has_times:
+        cut = float(np.quantile(interactions.first_occurred_at, 1 - share))
+        validation = split_at(interactions, cut=cut, max_users=max_users, generator=generator)
+        if len(validation.users) >= ENOUGH_USERS:
+            return validation
+    held = _last_of_each_user(interactions, share, generator)
+    return _split(interactions, held, max_users, generator, until=interactions.trained_until)
+
+
+def split_at(
+    interactions: Interactions, *, cut: float, max_users: int, generator: np.random.Generator
+) -> Validation:
+    """Split at a moment, in days: hold out the pairs that first occurred after it."""
+    held = interactions.first_occurred_at > cut
+    return _split(interactions, held, max_users, generator, until=cut)
+
+
+def score(users: Tensor, item_embeddings: Tensor, validation: Validation) -> tuple[float, float]:
+    """Compute recall@20 and ndcg@20 over the whole catalog, items of the history left out.
+
+    users [V, D] are the vectors of validation.users.
+    """
+    lists = [
+        _top(users[start : start + BLOCK], item_embeddings, validation, start)
+        for start in range(0, len(validation.users), BLOCK)
+    ]
+    recommended = np.concatenate(lists)
+    k = recommended.shape[1]
+    return (
+        recall_at_k(recommended, validation.held_out, k=k),
+        ndcg_at_k(recommended, validation.held_out, k=k),
+    )
+
+
+def _top(users: Tensor, item_embeddings: Tensor, validation: Validation, start: int) -> Indices:
+    scores = users @ item_embeddings.T  # [block, I]
+    data = validation.train
+    for row, user in enumerate(validation.users[start : start + BLOCK]):
+        seen = data.item[data.offsets[user] : data.offsets[user + 1]]
+        scores[row, torch.from_numpy(seen.astype(np.int64)).to(scores.device)] = -torch.inf
+    k = min(K, scores.shape[1])
+    top: Indices = torch.topk(scores, k, dim=1).indices.cpu().numpy()
+    return top
+
+
+def _split(
+    interactions: Interactions,
+    held: Mask,
+    max_users: int,
+    generator: np.random.Generator,
+    *,
+    until: float,
+) -> Validation:
+    train = interactions.select(~held, until=until)
+    out = interactions.select(held)
+    # Only items that the rest knows: nothing else can be retrieved.
+    known = np.bincount(train.item, minlength=train.n_items) > 0
+    out = out.select(known[out.item])
+    users = np.flatnonzero((train.lengths > 0) & (out.lengths > 0))
+    users = np.sort(generator.permutation(users)[:max_users])
+    held_out = [out.item[out.offsets[u] : out.offsets[u + 1]].astype(np.int64) for u in users]
+    return Validation(train, users, held_out)
+
+
+def _last_of_each_user(
+    interactions: Interactions, share: float, generator: np.random.Generator
+) -> Mask:
+    """Mark the last items of each user, ties at random, one at least and never all."""
+    draws = generator.random(len(interactions))
+    order = np.lexsort((draws, interactions.first_occurred_at, interactions.user))
+    rank = np.empty(len(order), np.int64)
+    rank[order] = np.arange(len(order)) - interactions.offsets[:-1][interactions.user]
+    lengths = interactions.lengths
+    n_held = np.where(lengths >= 2, np.maximum(1, np.rint(share * lengths)), 0)
+    mask: Mask = rank >= (lengths - n_held)[interactions.user]
+    return mask
