@@ -1,0 +1,78 @@
+"""The default content encoder: TF-IDF over terms, reduced by a truncated SVD.
+
+It is linear in an item's terms, so SQL can encode a new item in the transaction that inserts it:
+a content vector is the normalised sum of its terms' vectors (sql/functions/encode_content.sql).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from sklearn.decomposition import TruncatedSVD
+
+from recs.learning.interactions import Floats
+from recs.learning.trained import unit_rows
+
+# Short titles need many: with 128 the rare words, which tell items apart, are gone.
+DIMENSION = 512
+
+
+@dataclass(frozen=True)
+class ContentEncoder:
+    """What turns terms into a vector.
+
+    Args:
+        idf: ln((1 + I) / (1 + df_t)) + 1, [T].
+        term_vectors: V, the leading right singular vectors of the TF-IDF matrix, [T, C].
+    """
+
+    idf: Floats
+    term_vectors: Floats
+
+    def encode(self, frequencies: sp.csr_matrix) -> Floats:
+        """Compute c = normalize(sum_t (1 + ln f_t) idf_t V_t) of each row, [I, C].
+
+        A row without known terms stays zero.
+        """
+        return unit_rows(np.asarray(term_weights(frequencies, self.idf) @ self.term_vectors))
+
+
+def fit_encoder(
+    frequencies: sp.csr_matrix, *, dimension: int = DIMENSION, seed: int = 0
+) -> ContentEncoder:
+    """Fit the encoder on the terms of a catalog [I, T]; deterministic with a seed.
+
+    Latent semantic analysis (Deerwester et al. 1990). The SVD sees unit rows, so a long
+    description counts no more than a short one.
+    """
+    idf = inverse_document_frequencies(frequencies)
+    size = min(dimension, *(n - 1 for n in frequencies.shape))
+    if size < 1:
+        return ContentEncoder(idf, np.ones((frequencies.shape[1], 1), np.float32))
+    weights = _unit(term_weights(frequencies, idf))
+    decomposition = TruncatedSVD(size, random_state=seed).fit(weights)
+    return ContentEncoder(idf, decomposition.components_.T.astype(np.float32))
+
+
+def inverse_document_frequencies(frequencies: sp.csr_matrix) -> Floats:
+    """Compute idf_t = ln((1 + I) / (1 + df_t)) + 1 of each term, [T]."""
+    document_frequencies = np.bincount(
+        frequencies.indices[frequencies.data > 0], minlength=frequencies.shape[1]
+    )
+    idf = np.log((1 + frequencies.shape[0]) / (1 + document_frequencies)) + 1
+    return np.asarray(idf, np.float32)
+
+
+def term_weights(frequencies: sp.csr_matrix, idf: Floats) -> sp.csr_matrix:
+    """Compute (1 + ln f_jt) idf_t where item j has term t, [I, T]."""
+    weights = frequencies.astype(np.float64)
+    weights.eliminate_zeros()
+    weights.data = (1 + np.log(weights.data)) * idf[weights.indices]
+    return weights
+
+
+def _unit(weights: sp.csr_matrix) -> sp.csr_matrix:
+    norms = np.sqrt(np.asarray(weights.multiply(weights).sum(axis=1)).ravel())
+    return sp.diags(1 / np.maximum(norms, 1e-12)) @ weights
