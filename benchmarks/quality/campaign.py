@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from benchmarks.quality.datasets import READERS, Dataset
@@ -98,12 +98,13 @@ class Campaign:
 
     def _one(self, trial: Trial) -> Result:
         """Return the kept result of a trial, or run it."""
+        code = METHODS[trial.method].code
         kept = load(trial, self.results)
-        if kept is not None:
+        if kept is not None and (kept.code == code or self.stored_only):
             return kept
         if self.stored_only:
             return Result(trial, reason="not run yet")
-        result = self._spawn(trial)
+        result = replace(self._spawn(trial), code=code)
         if result.done:
             save(result, self.results)
         self.report(_line(result))

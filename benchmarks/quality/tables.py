@@ -11,6 +11,7 @@ from rich.table import Table
 
 from benchmarks.quality import published
 from benchmarks.quality.campaign import Choice
+from benchmarks.quality.methods import METHODS
 from benchmarks.quality.protocols import KNOWN, K
 from benchmarks.quality.trial import Params, Result
 
@@ -35,6 +36,7 @@ class Entry:
     peak_mb: float = 0.0  # of one training, largest
     details: tuple[Mapping[str, Any], ...] = ()  # the method's own figures, one a seed
     reason: str = ""  # why there is no figure
+    code: str = ""  # digest of our code as measured
 
 
 def summarise(choices: list[Choice], results: list[Result]) -> list[Entry]:
@@ -83,6 +85,7 @@ def _entry(choice: Choice, task: str, results: list[Result]) -> Entry:
         statistics.mean(result.seconds for result in done),
         max(result.peak_mb for result in done),
         tuple(result.details for result in done if result.details),
+        code=" ".join(sorted({result.code for result in done})),
     )
 
 
@@ -122,7 +125,7 @@ def _grouped(entries: Iterable[Entry]) -> dict[tuple[str, str], list[Entry]]:
 
 def _single(title: str, task: str, group: list[Entry]) -> list[Grid]:
     rows = [entry for entry in group if entry.task == task]
-    if not rows:
+    if all(entry.reason for entry in rows):
         return []
     rows += _published(rows[0], task)
     rows.sort(key=lambda entry: -entry.mean.get(RECALL, -1.0))
@@ -149,8 +152,16 @@ def _single_row(entry: Entry, extra: list[str]) -> list[str]:
         entry.method,
         *[_figure(entry, name) for name in names],
         str(entry.seeds) if entry.seeds else "-",
-        settings(entry.params) if entry.seeds else "published, not measured here",
+        _remark(entry),
     ]
+
+
+def _remark(entry: Entry) -> str:
+    """Return the settings, and whether the code has changed since it was measured."""
+    if not entry.seeds:
+        return "published, not measured here"
+    stale = entry.code != METHODS[entry.method].code
+    return f"{settings(entry.params)}{' (measured on other code than this)' if stale else ''}"
 
 
 def _by_known(title: str, group: list[Entry]) -> list[Grid]:
