@@ -160,7 +160,8 @@ def _print(
     _print_quality(training["gate"], output)
     story.tell(told, output)
     output.say()
-    output.table(("step", "seconds"), [*clock.seconds.items(), ("in all", clock.total)])
+    steps = [*clock.seconds.items(), ("in all", clock.total)]
+    output.table(("step", "seconds"), [(step, f"{seconds:7.1f}") for step, seconds in steps])
     _print_next(told, place, output)
 
 

@@ -84,8 +84,8 @@ class ShopConfig:
     n_items: int = 2_000
     n_users: int = 3_000
     n_interactions: int = 120_000
-    n_user_groups: int = 16
-    predictability: float = 0.75
+    n_user_groups: int = 48
+    predictability: float = 0.8
     cold_items: float = 0.04
     cold_users: float = 0.08
     until: datetime = field(default=datetime(2026, 1, 1, tzinfo=UTC))
@@ -153,7 +153,7 @@ def _affinity(n_user_groups: int, rng: np.random.Generator) -> Floats:
     """Let each user group like one item group much, one more and one a little."""
     affinity = np.full((n_user_groups, len(THEMES)), 0.05 / len(THEMES))
     for row in affinity:
-        row[rng.choice(len(THEMES), size=3, replace=False)] += (0.5, 0.28, 0.17)
+        row[rng.choice(len(THEMES), size=3, replace=False)] += (0.55, 0.25, 0.15)
     normalised: Floats = affinity / affinity.sum(axis=1, keepdims=True)
     return normalised
 

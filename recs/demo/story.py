@@ -1,4 +1,4 @@
-"""The story that the demo tells: four visitors, one event, and what the database answers."""
+"""The story that the demo tells: four visitors, two events, and what the database answers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, LiteralString, Protocol
 from psycopg import sql
 from sqlalchemy import Connection, Engine, TextClause, text
 
-from recs.demo.customers import Customer, find_customer, last_sale
+from recs.demo.customers import Customer, Purchase, find_customer, last_sale
 from recs.demo.shop import NewProduct
 
 STRANGER = "nobody-knows-me"
@@ -114,6 +114,7 @@ class Story:
     stranger: StrangerScene
     new_product: ProductScene
     event: EventScene
+    strangers_event: EventScene
 
     def document(self) -> Mapping[str, Any]:
         """Return the story for programs."""
@@ -123,7 +124,7 @@ class Story:
 def play(engine: Engine, product: NewProduct, *, k: int = 5) -> Story:
     """Ask the database, where a shop is loaded and a model serves, for all that is told.
 
-    The new product and one purchase are committed, so that they can be asked for later.
+    The new product and two purchases are committed, so that they can be asked for later.
 
     Raises:
         BadInput: the shop has no customer with two purchases, or no regular one.
@@ -141,7 +142,8 @@ def play(engine: Engine, product: NewProduct, *, k: int = 5) -> Story:
         two_purchases=customers[1],
         stranger=stranger,
         new_product=_insert(engine, product, k),
-        event=_buy(engine, beginner, regular, k),
+        event=_buy(engine, beginner.user_id, regular.last_purchases[0], k),
+        strangers_event=_buy(engine, STRANGER, regular.last_purchases[0], k),
     )
 
 
@@ -156,16 +158,15 @@ def _insert(engine: Engine, product: NewProduct, k: int) -> ProductScene:
         return ProductScene(product, _ask(connection, _SIMILAR, product.item_id, k))
 
 
-def _buy(engine: Engine, buyer: Customer, other: Customer, k: int) -> EventScene:
-    """Let one customer buy what another bought last, an hour after the shop's last sale."""
-    thing = other.last_purchases[0]
+def _buy(engine: Engine, user_id: str, thing: Purchase, k: int) -> EventScene:
+    """Let somebody buy what another has bought, an hour after the shop's last sale."""
     with engine.begin() as connection:
-        before = _ask(connection, _RECOMMEND, buyer.user_id, k)
+        before = _ask(connection, _RECOMMEND, user_id, k)
         at = last_sale(connection) + timedelta(hours=1)
-        keys = {"user_id": buyer.user_id, "item_id": thing.item_id}
+        keys = {"user_id": user_id, "item_id": thing.item_id}
         connection.execute(_RECORD, {**keys, "occurred_at": at})
-        after = _ask(connection, _RECOMMEND, buyer.user_id, k)
-    return EventScene(buyer.user_id, thing.item_id, thing.title, at, before, after)
+        after = _ask(connection, _RECOMMEND, user_id, k)
+    return EventScene(user_id, thing.item_id, thing.title, at, before, after)
 
 
 def tell(story: Story, printer: Printer) -> None:
@@ -174,7 +175,8 @@ def tell(story: Story, printer: Printer) -> None:
     _tell_customer("A customer with two purchases", story.two_purchases, printer)
     _tell_stranger(story.stranger, printer)
     _tell_product(story.new_product, printer)
-    _tell_event(story.event, printer)
+    _tell_event("One event", story.event, printer)
+    _tell_event("A stranger's first event", story.strangers_event, printer)
 
 
 def _tell_customer(who: str, scene: CustomerScene, printer: Printer) -> None:
@@ -214,8 +216,8 @@ def _tell_product(scene: ProductScene, printer: Printer) -> None:
     _query("COMMIT;", printer)
 
 
-def _tell_event(scene: EventScene, printer: Printer) -> None:
-    _heading(f"One event: {scene.user_id} buys {scene.title}", printer)
+def _tell_event(what: str, scene: EventScene, printer: Printer) -> None:
+    _heading(f"{what}: {scene.user_id} buys {scene.title}", printer)
     _query("BEGIN;", printer)
     _query(
         _statement("SELECT recs.record_interaction({}, {}, 'purchase', p_occurred_at => {});",

@@ -29,6 +29,7 @@ def told() -> story.Story:
         two_purchases=scene,
         stranger=story.StrangerScene("nobody", (POT,)),
         new_product=story.ProductScene(NEW_PRODUCT, (CUP,)),
+        strangers_event=story.EventScene("nobody", "sku-9", "Tea caddy", NOON, (POT,), (CUP,)),
         event=story.EventScene("o'hara", "sku-9", "Tea caddy", NOON, (POT,), (CUP_FIRST, POT_NOW)),
     )
 
@@ -60,7 +61,8 @@ def test_a_customer_without_a_segment_is_from_nowhere(told):
 
 def test_an_event_shows_the_rank_before_it(printed):
     after = printed.split("One event")[1]
-    rows = [line.split()[:3] for line in after.splitlines() if "because of" in line]
+    event = after.split("A stranger")[0]
+    rows = [line.split()[:3] for line in event.splitlines() if "because of" in line]
     assert rows == [["1", "-", "sku-2"], ["2", "rank", "1"]]
 
 
