@@ -128,7 +128,7 @@ class Recommender:
         k: int = 10,
         *,
         include_seen: bool = False,
-        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the SQL parameter's name
+        filter: Mapping[str, Any] | None = None,
     ) -> list[Recommendation]:
         """Return the k best items for a user, best first; strangers too get k rows.
 
@@ -149,7 +149,7 @@ class Recommender:
         k: int = 10,
         *,
         include_seen: bool = False,
-        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the SQL parameter's name
+        filter: Mapping[str, Any] | None = None,
     ) -> dict[str, list[Recommendation]]:
         """Return the k best items for each of many users, in one round trip. Reads only."""
         keys = list(dict.fromkeys(str(user_id) for user_id in user_ids))
@@ -167,7 +167,7 @@ class Recommender:
         item_id: Id,
         k: int = 10,
         *,
-        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the SQL parameter's name
+        filter: Mapping[str, Any] | None = None,
     ) -> list[Recommendation]:
         """Return the k items most similar to an item, best first. Reads only."""
         parameters = {"item_id": str(item_id), "k": k, "filter": _json(filter)}
@@ -231,7 +231,7 @@ class AsyncRecommender:
         k: int = 10,
         *,
         include_seen: bool = False,
-        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the SQL parameter's name
+        filter: Mapping[str, Any] | None = None,
     ) -> list[Recommendation]:
         """See `Recommender.recommend`."""
         return await self._run(
@@ -244,7 +244,7 @@ class AsyncRecommender:
         k: int = 10,
         *,
         include_seen: bool = False,
-        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the SQL parameter's name
+        filter: Mapping[str, Any] | None = None,
     ) -> dict[str, list[Recommendation]]:
         """See `Recommender.recommend_many`."""
         return await self._run(
@@ -256,7 +256,7 @@ class AsyncRecommender:
         item_id: Id,
         k: int = 10,
         *,
-        filter: Mapping[str, Any] | None = None,  # noqa: A002 - the SQL parameter's name
+        filter: Mapping[str, Any] | None = None,
     ) -> list[Recommendation]:
         """See `Recommender.similar_items`."""
         return await self._run(lambda sync: sync.similar_items(item_id, k, filter=filter))

@@ -187,6 +187,23 @@ models = Table(
         "trained_until", TIMESTAMP(timezone=True),
         comment="interactions recorded later are not in user_embeddings, they are folded in",
     ),
+    Column(
+        "content_neighbors", Integer, nullable=False, server_default=text("100"),
+        comment="how many learned items, nearest by content, place a new item",
+    ),
+    Column(
+        "cold_start_kappa", Double, nullable=False, server_default=text("1"),
+        comment="a user of support n is served weight n / (n + kappa) similarity, the rest "
+        "popularity; fitted by training",
+    ),
+    Column(
+        "cold_start_popularity_scale", Double, nullable=False, server_default=text("0.5"),
+        comment="what the most popular item's popularity is worth in units of similarity; fitted",
+    ),
+    Column(
+        "cold_start_content_share", Double, nullable=False, server_default=text("0"),
+        comment="the share of content similarity in a cold-start user's similarity; fitted",
+    ),
     _json("parameters"),
     _json("metrics"),
     Column("previous_model_id", BigInteger, comment="active before this one: roll back goes there"),
@@ -200,6 +217,11 @@ models = Table(
     CheckConstraint(f"metric = '{METRIC}'", name="metric"),
     CheckConstraint("vector_dims(stranger_embedding) = dimension", name="stranger_embedding"),
     CheckConstraint("history_half_life > 0", name="history_half_life"),
+    CheckConstraint("content_neighbors > 0", name="content_neighbors"),
+    CheckConstraint("cold_start_kappa >= 0", name="cold_start_kappa"),
+    CheckConstraint(
+        "cold_start_content_share BETWEEN 0 AND 1", name="cold_start_content_share"
+    ),
     comment="model versions; the vectors of each lie in partitions of their own",
 )  # fmt: skip
 models_active_idx = Index(

@@ -81,7 +81,7 @@ def publication(
     prints = np.zeros(len(histories), np.int64)
     dimension = embedding.shape[1]
     return Publication(
-        items=ItemVectors(ids, embedding, embedding, None, np.ones(len(ids), bool)),
+        items=ItemVectors(ids, embedding, embedding, None),
         users=UserVectors(
             list(histories), np.array(sums, np.float32).reshape(-1, dimension), counts, prints
         ),

@@ -115,7 +115,9 @@ def upgrade() -> None:
         sa.Column("weight", sa.REAL, nullable=False, server_default=sa.text("1")),
         sa.Column("occurred_at", TIME, nullable=False, server_default=NOW),
         sa.CheckConstraint("user_id <> ''", name=op.f("interactions_user_id_check")),
-        sa.CheckConstraint("weight > 0 AND weight < 'Infinity'", name=op.f("interactions_weight_check")),
+        sa.CheckConstraint(
+            "weight > 0 AND weight < 'Infinity'", name=op.f("interactions_weight_check")
+        ),
         sa.CheckConstraint("isfinite(occurred_at)", name=op.f("interactions_occurred_at_check")),
         schema=S,
         comment="what users did; a trigger refuses items that are not in the catalog",
@@ -173,6 +175,25 @@ def upgrade() -> None:
             "trained_until", TIME,
             comment="interactions recorded later are not in user_embeddings, they are folded in",
         ),
+        sa.Column(
+            "content_neighbors", sa.Integer, nullable=False, server_default=sa.text("100"),
+            comment="how many learned items, nearest by content, place a new item",
+        ),
+        sa.Column(
+            "cold_start_kappa", sa.Double, nullable=False, server_default=sa.text("1"),
+            comment="a user of support n is served weight n / (n + kappa) similarity, the rest "
+            "popularity; fitted by training",
+        ),
+        sa.Column(
+            "cold_start_popularity_scale", sa.Double, nullable=False,
+            server_default=sa.text("0.5"),
+            comment="what the most popular item's popularity is worth in units of similarity; "
+            "fitted",
+        ),
+        sa.Column(
+            "cold_start_content_share", sa.Double, nullable=False, server_default=sa.text("0"),
+            comment="the share of content similarity in a cold-start user's similarity; fitted",
+        ),
         sa.Column("parameters", JSONB, nullable=False, server_default=EMPTY),
         sa.Column("metrics", JSONB, nullable=False, server_default=EMPTY),
         sa.Column(
@@ -192,6 +213,12 @@ def upgrade() -> None:
             "vector_dims(stranger_embedding) = dimension", name=op.f("models_stranger_embedding_check")
         ),
         sa.CheckConstraint("history_half_life > 0", name=op.f("models_history_half_life_check")),
+        sa.CheckConstraint("content_neighbors > 0", name=op.f("models_content_neighbors_check")),
+        sa.CheckConstraint("cold_start_kappa >= 0", name=op.f("models_cold_start_kappa_check")),
+        sa.CheckConstraint(
+            "cold_start_content_share BETWEEN 0 AND 1",
+            name=op.f("models_cold_start_content_share_check"),
+        ),
         schema=S,
         comment="model versions; the vectors of each lie in partitions of their own",
     )  # fmt: skip

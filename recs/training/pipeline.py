@@ -16,7 +16,8 @@ from sqlalchemy import Engine, text
 from recs.errors import NothingToLearn
 from recs.learning import Interactions, TrainedModel, TrainingConfig, pool_history, train
 from recs.learning.content import ContentEncoder, fit_encoder
-from recs.learning.placement import ContentFeatures
+from recs.learning.interactions import Floats
+from recs.learning.trained import unit_rows
 from recs.training import gate, publishing, reading, versions
 from recs.training.publishing import (
     IndexOptions,
@@ -97,9 +98,9 @@ def train_model(
         data = reading.read(engine, until=until)
         interactions = _interactions(data)
         clock.done("read")
-        encoder, content = _encode(data, config)
+        encoder, content = _encode(data, config.seed)
         clock.done("encode content")
-        model = _learn(interactions, config, content, on_progress)
+        model = _learn(interactions, config, on_progress)
         clock.done("learn")
         active = gate.read_active(engine, data.item_ids)
         verdict = gate.judge(
@@ -146,24 +147,20 @@ def _interactions(data: TrainingData) -> Interactions:
     )
 
 
-def _encode(
-    data: TrainingData, config: TrainingConfig
-) -> tuple[ContentEncoder | None, ContentFeatures | None]:
+def _encode(data: TrainingData, seed: int) -> tuple[ContentEncoder | None, Floats | None]:
     """Return the encoder, where the content is terms, and the content vectors [I, C]."""
     content = data.content
     if content.vectors is not None:
-        norms = np.linalg.norm(content.vectors, axis=1, keepdims=True)
-        return None, ContentFeatures(content.vectors / np.where(norms > 0, norms, 1))
+        return None, unit_rows(content.vectors)
     if content.frequencies is None or content.frequencies.nnz == 0:
         return None, None
-    encoder = fit_encoder(content.frequencies, seed=config.seed)
-    return encoder, ContentFeatures(encoder.encode(content.frequencies))
+    encoder = fit_encoder(content.frequencies, seed=seed)
+    return encoder, encoder.encode(content.frequencies)
 
 
 def _learn(
     interactions: Interactions,
     config: TrainingConfig,
-    content: ContentFeatures | None,
     on_progress: publishing.OnProgress | None,
 ) -> TrainedModel:
     if not (interactions.lengths >= 2).any():
@@ -174,7 +171,6 @@ def _learn(
     return train(
         interactions,
         config=config,
-        content=content,
         on_progress=on_progress
         and (lambda p: on_progress(f"learn ({p.stage})", p.epoch, p.epochs)),
     )
@@ -185,17 +181,18 @@ def _publication(
     interactions: Interactions,
     model: TrainedModel,
     encoder: ContentEncoder | None,
-    content: ContentFeatures | None,
+    content: Floats | None,
     gate_figures: Mapping[str, Any],
 ) -> Publication:
+    """Put together what is learned; items without interactions are placed in SQL when activated."""
     users = pool_history(interactions, model)
+    learned = np.flatnonzero(model.learned)
     return Publication(
         items=ItemVectors(
-            data.item_ids,
-            model.item_embeddings,
-            model.history_embeddings,
-            None if content is None else content.vectors,
-            model.learned,
+            [data.item_ids[j] for j in learned],
+            model.item_embeddings[learned],
+            model.history_embeddings[learned],
+            None if content is None else content[learned],
         ),
         users=UserVectors(data.user_ids, users.history, users.support, data.fingerprint),
         terms=None

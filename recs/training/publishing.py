@@ -41,21 +41,19 @@ class IndexOptions:
 
 @dataclass(frozen=True)
 class ItemVectors:
-    """Vectors of the catalog; row j of each belongs to `item_ids[j]`.
+    """Vectors of the items that were learned; row j of each belongs to `item_ids[j]`.
 
     Args:
         item_ids: [I]
         embedding: [I, D], unit norm.
         history_embedding: [I, D].
         content_embedding: [I, C], unit norm, a zero row where an item has no content; or None.
-        learned: [I], false where a vector was placed by content alone.
     """
 
     item_ids: Sequence[str]
     embedding: Floats
     history_embedding: Floats
     content_embedding: Floats | None
-    learned: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -243,7 +241,7 @@ def _publish_items(
         (
             model_id, items.item_ids[j], HalfVector(embedding[j]), HalfVector(history[j]),
             HalfVector(halves[j]) if halves is not None and known[j] else None,
-            "interactions" if items.learned[j] else "content",
+            "interactions",
         )
         for j in order
     )  # fmt: skip

@@ -61,7 +61,7 @@ BEGIN
       SELECT h.history_embedding, coalesce(nullif(t.title, ''), t.item_id) AS title
       FROM (SELECT x.item_id FROM recs.interactions x
             WHERE x.tenant_id = p_tenant_id AND x.user_id = p_user_id
-            ORDER BY x.occurred_at DESC LIMIT 5) l
+            ORDER BY x.occurred_at DESC LIMIT 3) l
       JOIN recs.item_embeddings h
         ON h.model_id = %1$s AND h.tenant_id = p_tenant_id AND h.item_id = l.item_id
       JOIN recs.items t ON t.tenant_id = p_tenant_id AND t.item_id = l.item_id

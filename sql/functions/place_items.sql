@@ -1,10 +1,83 @@
-CREATE OR REPLACE FUNCTION recs.place_items(p_model_id bigint) RETURNS bigint
+CREATE OR REPLACE FUNCTION recs.place_items(
+  p_model_id bigint,
+  p_item_ids text[] DEFAULT NULL,
+  p_tenant_id text DEFAULT recs.current_tenant()
+) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path FROM CURRENT
+SET hnsw.ef_search = 200
+SET hnsw.iterative_scan = strict_order
 AS $$
+DECLARE
+  v_content_dimension integer;
+  v_neighbors integer;
+  v_rows bigint;
 BEGIN
-  RETURN 0;
+  SELECT m.content_dimension, m.content_neighbors INTO v_content_dimension, v_neighbors
+    FROM recs.models m WHERE m.tenant_id = p_tenant_id AND m.model_id = p_model_id;
+  IF v_content_dimension IS NULL THEN
+    RETURN 0;  -- the model knows no content: a new item is found by its newness alone
+  END IF;
+  -- A new item stands in the middle of the learned items whose content is like its own. Each counts
+  -- by the square of the similarity, and a little by its popularity: what sells is what the new
+  -- item will be compared with. The reference in Python: recs.learning.cold_items.
+  EXECUTE format($q$
+    WITH new AS MATERIALIZED (
+      SELECT i.item_id,
+             CASE WHEN i.content_vector IS NULL
+               THEN recs.encode_content($1, %1$s, i.title, i.description, i.attributes,
+                                        t.text_search_config::regconfig)
+               ELSE l2_normalize(i.content_vector)::halfvec END AS content
+      FROM recs.items i
+      JOIN recs.tenants t ON t.tenant_id = i.tenant_id
+      LEFT JOIN recs.item_embeddings e
+        ON e.tenant_id = $1 AND e.model_id = %1$s AND e.item_id = i.item_id
+      WHERE i.tenant_id = $1
+        -- Named items may have changed; of the rest, those the version has never seen.
+        AND CASE WHEN $2 IS NULL THEN e.item_id IS NULL
+                 ELSE i.item_id = ANY ($2) AND e.source IS DISTINCT FROM 'interactions' END
+    ), placed AS (
+      SELECT n.item_id, n.content,
+             sum(array_fill(k.weight, ARRAY[vector_dims(k.embedding)])::vector * k.embedding) AS q,
+             sum(array_fill(k.weight, ARRAY[vector_dims(k.embedding)])::vector * k.history) AS p,
+             sum(k.weight) AS total
+      FROM new n
+      CROSS JOIN LATERAL (
+        SELECT e.embedding::vector AS embedding, e.history_embedding::vector AS history,
+               (e.similarity ^ 2 * sqrt(sqrt(greatest(coalesce(p.popularity, 0), 1e-3))))::real AS weight
+        FROM (
+          SELECT x.item_id, x.embedding, x.history_embedding,
+                 -(x.content_embedding::halfvec(%2$s) <#> n.content) AS similarity
+          FROM recs.item_embeddings x
+          WHERE x.tenant_id = $1 AND x.model_id = %1$s AND x.source = 'interactions'
+            AND x.content_embedding IS NOT NULL
+          ORDER BY x.content_embedding::halfvec(%2$s) <#> n.content
+          LIMIT %3$s
+        ) e
+        LEFT JOIN recs.item_popularity p
+          ON p.tenant_id = $1 AND p.segment = '' AND p.item_id = e.item_id
+        WHERE e.similarity > 0
+      ) k
+      WHERE n.content IS NOT NULL
+      GROUP BY n.item_id, n.content
+    )
+    INSERT INTO recs.item_embeddings
+      (tenant_id, model_id, item_id, embedding, history_embedding, content_embedding, source)
+    SELECT $1, %1$s, p.item_id, l2_normalize(p.q)::halfvec,
+           (array_fill((1 / p.total)::real, ARRAY[vector_dims(p.p)])::vector * p.p)::halfvec,
+           p.content, 'content'
+    FROM placed p
+    WHERE vector_norm(p.q) > 0
+    ON CONFLICT (tenant_id, model_id, item_id) DO UPDATE
+      SET embedding = excluded.embedding, history_embedding = excluded.history_embedding,
+          content_embedding = excluded.content_embedding
+      WHERE recs.item_embeddings.source = 'content'$q$,
+    p_model_id, v_content_dimension, v_neighbors)
+    USING p_tenant_id, p_item_ids;
+  GET DIAGNOSTICS v_rows = ROW_COUNT;
+  RETURN v_rows;
 END
 $$;
 
-COMMENT ON FUNCTION recs.place_items(bigint) IS 'Place items that a model version lacks, by their content.';
+COMMENT ON FUNCTION recs.place_items(bigint, text[], text) IS
+  'Give items that a model version has not learned their vectors, from their content (NULL: all that lack one); returns how many. Inserting an item and activating a version call it.';

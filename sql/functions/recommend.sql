@@ -14,14 +14,23 @@ DECLARE
   v_model_id bigint;
   v_exact boolean;
   v_embedding vector;
-  v_stored boolean;
+  v_stored boolean := true;
   v_items text[] := '{}';
 BEGIN
-  PERFORM recs.check_k(p_k);
-  SELECT m.model_id INTO v_model_id
-    FROM recs.models m WHERE m.tenant_id = v_tenant AND m.state = 'active';
-  IF FOUND THEN
-    SELECT u.embedding, u.stored INTO v_embedding, v_stored FROM recs.user_vector(p_user_id) u;
+  IF p_k IS NULL OR p_k NOT BETWEEN 1 AND 1000 THEN
+    PERFORM recs.check_k(p_k);
+  END IF;
+  -- Most users did nothing since training: their stored sum, if it still fits, is all it takes.
+  SELECT m.model_id, l2_normalize(m.stranger_embedding + u.history) INTO v_model_id, v_embedding
+    FROM recs.models m
+    LEFT JOIN recs.user_embeddings u
+      ON u.tenant_id = v_tenant AND u.model_id = m.model_id AND u.user_id = p_user_id
+     AND u.fingerprint = (SELECT sum(hashtext(i.item_id)::bigint) FROM recs.interactions i
+                          WHERE i.tenant_id = v_tenant AND i.user_id = p_user_id)
+    WHERE m.tenant_id = v_tenant AND m.state = 'active';
+  IF v_model_id IS NOT NULL AND v_embedding IS NULL THEN
+    SELECT u.embedding, u.stored INTO v_embedding, v_stored
+      FROM recs.user_vector(p_user_id, v_model_id) u;
   END IF;
   IF v_embedding IS NOT NULL THEN
     tier := CASE WHEN v_stored THEN 'model' ELSE 'fold_in' END;

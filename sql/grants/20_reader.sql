@@ -11,7 +11,7 @@ BEGIN
       TO recs_reader;
     GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA recs TO recs_reader;
     REVOKE EXECUTE ON FUNCTION
-      recs.activate_model(bigint), recs.roll_back_model(), recs.place_items(bigint),
+      recs.activate_model(bigint), recs.roll_back_model(), recs.place_items(bigint, text[], text),
       recs.refresh_popularity(timestamptz),
       recs.record_interaction(text, text, text, real, timestamptz)
       FROM recs_reader;

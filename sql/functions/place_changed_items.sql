@@ -1,0 +1,35 @@
+CREATE OR REPLACE FUNCTION recs.place_changed_items() RETURNS trigger
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
+SET search_path FROM CURRENT
+AS $$
+DECLARE
+  v_tenant text;
+  v_items text[];
+  v_model_id bigint;
+BEGIN
+  FOR v_tenant IN SELECT DISTINCT n.tenant_id FROM changed n LOOP
+    -- Shared with other inserts, exclusive with activate_model(): see there.
+    PERFORM pg_advisory_xact_lock_shared(recs.placement_lock(v_tenant));
+    SELECT m.model_id INTO v_model_id
+      FROM recs.models m WHERE m.tenant_id = v_tenant AND m.state = 'active';
+    CONTINUE WHEN NOT FOUND;
+    IF TG_OP = 'INSERT' THEN
+      SELECT array_agg(n.item_id) INTO v_items FROM changed n WHERE n.tenant_id = v_tenant;
+    ELSE
+      SELECT array_agg(n.item_id) INTO v_items
+        FROM changed n
+        LEFT JOIN previous o ON o.tenant_id = n.tenant_id AND o.item_id = n.item_id
+        WHERE n.tenant_id = v_tenant
+          AND (n.title, n.description, n.attributes, n.content_vector::text)
+              IS DISTINCT FROM (o.title, o.description, o.attributes, o.content_vector::text);
+    END IF;
+    IF v_items IS NOT NULL THEN
+      PERFORM recs.place_items(v_model_id, v_items, v_tenant);
+    END IF;
+  END LOOP;
+  RETURN NULL;
+END
+$$;
+
+COMMENT ON FUNCTION recs.place_changed_items() IS
+  'Trigger: a new item, or one whose content changed, gets its vectors in the transaction that writes it. It runs as its owner, since applications may not write vectors.';
