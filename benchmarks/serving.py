@@ -1,0 +1,367 @@
+"""What recommend() costs over the bare index: `python -m benchmarks.serving`.
+
+A catalog of clustered vectors is published as training publishes it, users have 100 seen items
+each. One connection, prepared statements, binary results; for every user the plain index query
+(the user's own vector, LIMIT k, the same ef_search) and recs.recommend() take turns, so that what
+else the machine does meets both alike. The rows of recommend() are compared with an exact search
+over the stored half floats, less the seen items.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import psycopg
+from numpy.typing import NDArray
+from pgvector import HalfVector
+from pgvector.psycopg import register_vector
+from psycopg import sql
+from sqlalchemy import Engine
+
+from benchmarks import harness
+from recs import database
+from recs.cli.output import Output
+from recs.metrics import PADDING, ann_recall_at_k
+from recs.training import publishing, versions
+from recs.training.publishing import ItemVectors, Publication, UserVectors
+
+TARGET_RATIO = 1.5
+TARGET_RECALL = 0.99
+EF_SEARCH = 100  # what recs.nearest_items_<model> sets
+TRAINED_UNTIL = datetime(2024, 6, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What was published: item j has vector `items[j]`; user u has seen `seen[u]`."""
+
+    model_id: int
+    items: harness.Floats
+    seen: NDArray[np.int64]
+
+
+def main() -> None:
+    """Measure and print."""
+    options = _options()
+    output = Output(as_json=options.json)
+    with harness.temporary_database(output) as dsn:
+        shop = _make_shop(dsn, options, output)
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            register_vector(connection)
+            document = _measure(connection, shop, options, output)
+    _print(document, output)
+    harness.publish_results("serving", document, output)
+
+
+def _options() -> argparse.Namespace:
+    parser = harness.parser(__doc__)
+    parser.add_argument("--items", type=int, default=100_000)
+    parser.add_argument("--dimension", type=int, default=128)
+    parser.add_argument("--users", type=int, default=1_000, help="how many have a history")
+    parser.add_argument("--queries", type=int, default=400, help="users asked in each round")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--seen", type=int, default=100, help="items in a history")
+    parser.add_argument("--k", type=int, default=10)
+    parser.add_argument("--overlap", type=float, default=1.0, help="of the clusters; 0: islands")
+    parser.add_argument("--others", type=int, default=30, help="strangers etc. asked in each round")
+    return parser.parse_args()
+
+
+# The shop
+
+
+def _make_shop(dsn: str, options: argparse.Namespace, output: Output) -> Shop:
+    engine = database.make_engine(dsn)
+    random = np.random.default_rng(7)
+    items, cluster = harness.clustered_vectors(
+        random, options.items, options.dimension, overlap=options.overlap
+    )
+    seen = _histories(random, cluster, options.users, options.seen)
+    with output.progress() as progress:
+        task = progress.add_task("load", total=None)
+        with engine.begin() as connection:
+            _load(database.driver_connection(connection), options.items, seen)
+
+        def on_progress(step: str, done: int, total: int) -> None:
+            progress.update(task, description=step, completed=done, total=total)
+
+        with versions.new_version(engine, name="bench", dimension=options.dimension) as model_id:
+            what = _publication(engine, items, seen)
+            publishing.publish(engine, model_id, what, on_progress=on_progress)
+    with engine.begin() as connection:
+        versions.activate(connection, model_id)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+        connection.execute("CHECKPOINT")
+    return Shop(model_id, items, seen)
+
+
+def _histories(
+    random: np.random.Generator, cluster: NDArray[np.int64], users: int, length: int
+) -> NDArray[np.int64]:
+    """Return distinct items for each user [users, length], drawn from three clusters."""
+    members = [np.flatnonzero(cluster == c) for c in range(cluster.max() + 1)]
+    rows = []
+    for _ in range(users):
+        pool = np.concatenate([members[c] for c in random.choice(len(members), 3, replace=False)])
+        if len(pool) < length:
+            pool = np.arange(len(cluster))
+        rows.append(random.choice(pool, length, replace=False))
+    return np.array(rows)
+
+
+def _load(driver: psycopg.Connection[Any], items: int, seen: NDArray[np.int64]) -> None:
+    driver.execute(
+        "INSERT INTO recs.items (item_id, title, attributes)"
+        " SELECT 'item-' || j, 'title of item ' || j, jsonb_build_object('colour', j %% 10)"
+        " FROM generate_series(0, %s) AS j",
+        [items - 1],
+    )
+    events = [(f"user-{u}", j, n) for u, row in enumerate(seen) for n, j in enumerate(row)]
+    # They shop at different times: the order of the rows is not that of the users.
+    order = np.random.default_rng(1).permutation(len(events))
+    with driver.cursor().copy(
+        "COPY recs.interactions (user_id, item_id, occurred_at) FROM STDIN"
+    ) as copy:
+        for user, item, n in (events[i] for i in order):
+            copy.write_row((user, f"item-{item}", TRAINED_UNTIL - timedelta(hours=1 + n)))
+        for user, item, n in _fold_in_events(items):
+            copy.write_row((user, f"item-{item}", TRAINED_UNTIL + timedelta(hours=1 + n)))
+    driver.execute("SELECT recs.refresh_popularity()")
+
+
+def _fold_in_events(items: int) -> Iterable[tuple[str, int, int]]:
+    random = np.random.default_rng(2)
+    for user in range(100):
+        for n, item in enumerate(random.choice(items, 5, replace=False)):
+            yield f"newcomer-{user}", int(item), n
+
+
+def _publication(engine: Engine, items: harness.Floats, seen: NDArray[np.int64]) -> Publication:
+    with engine.connect() as connection:
+        fingerprints = dict(
+            database.driver_connection(connection)
+            .execute(
+                "SELECT user_id, sum(hashtext(item_id)::bigint)::bigint FROM recs.interactions"
+                " WHERE occurred_at <= %s GROUP BY user_id",
+                [TRAINED_UNTIL],
+            )
+            .fetchall()
+        )
+    users = [f"user-{u}" for u in range(len(seen))]
+    history = np.array([items[row].sum(0) for row in seen], np.float32)
+    return Publication(
+        items=ItemVectors(
+            [f"item-{j}" for j in range(len(items))], items, items, None, np.ones(len(items), bool)
+        ),
+        users=UserVectors(
+            users,
+            history,
+            np.full(len(seen), seen.shape[1], np.int32),
+            np.array([fingerprints[user] for user in users], np.int64),
+        ),
+        terms=None,
+        stranger_embedding=np.zeros(items.shape[1], np.float32),
+        history_half_life=None,
+        trained_until=TRAINED_UNTIL,
+    )
+
+
+# The measurement
+
+
+def _measure(
+    connection: psycopg.Connection[Any],
+    shop: Shop,
+    options: argparse.Namespace,
+    output: Output,
+) -> dict[str, Any]:
+    connection.execute("SELECT set_config('hnsw.ef_search', %s, false)", [str(EF_SEARCH)])
+    vectors = _user_vectors(connection, shop, options.queries)
+    queries = Queries(connection, shop, options)
+    users = [f"user-{u}" for u in range(len(vectors))]
+    plain_rows, rows = [], []
+    clocks = Clocks()
+    with output.progress() as progress:
+        for _ in progress.track(range(options.rounds), description="ask"):
+            plain_rows, rows = [], []
+            for user, vector in zip(users, vectors, strict=True):
+                plain_rows.append(clocks.time("plain index query", queries.plain, vector))
+                rows.append(clocks.time("recommend", queries.recommend, user))
+                clocks.time("user_vector", queries.user_vector, user)
+            for n in range(options.others):
+                clocks.time("similar_items", queries.similar_items, f"item-{n}")
+                clocks.time("recommend, stranger", queries.recommend, f"stranger-{n}")
+                clocks.time("recommend, 5 new events", queries.recommend, f"newcomer-{n}")
+    times = clocks.summary()
+    return {
+        "options": _noted(options) | {"ef_search": EF_SEARCH},
+        "milliseconds": times,
+        "p50_ratio": round(times["recommend"]["p50"] / times["plain index query"]["p50"], 3),
+        "target_p50_ratio": TARGET_RATIO,
+        "ann_recall_at_k": {
+            "plain index query": _recall(plain_rows, shop, vectors, options.k, seen=False),
+            "recommend": _recall(rows, shop, vectors, options.k, seen=True),
+        },
+        "target_ann_recall": TARGET_RECALL,
+        "index": _sizes(connection, shop.model_id),
+        "machine": harness.machine(),
+    }  # fmt: skip
+
+
+def _noted(options: argparse.Namespace) -> dict[str, Any]:
+    return {name: value for name, value in vars(options).items() if name != "json"}
+
+
+class Queries:
+    """What is timed; each is prepared by its first calls."""
+
+    def __init__(
+        self, connection: psycopg.Connection[Any], shop: Shop, options: argparse.Namespace
+    ) -> None:
+        self._cursor = connection.cursor(binary=True)
+        self._k = options.k
+        self._plain = sql.SQL(
+            "SELECT item_id FROM {} ORDER BY embedding::halfvec({}) <#> %s LIMIT %s"
+        ).format(
+            versions.partition("item_embeddings", shop.model_id), sql.Literal(options.dimension)
+        )
+
+    def plain(self, vector: harness.Floats) -> list[Any]:
+        """Search the index and nothing else."""
+        return self._run(self._plain, [HalfVector(vector), self._k])
+
+    def recommend(self, user_id: str) -> list[Any]:
+        """Call recs.recommend."""
+        return self._run("SELECT * FROM recs.recommend(%s, %s)", [user_id, self._k])
+
+    def user_vector(self, user_id: str) -> list[Any]:
+        """Call recs.user_vector, a part of recommend."""
+        return self._run("SELECT * FROM recs.user_vector(%s)", [user_id])
+
+    def similar_items(self, item_id: str) -> list[Any]:
+        """Call recs.similar_items."""
+        return self._run("SELECT * FROM recs.similar_items(%s, %s)", [item_id, self._k])
+
+    def _run(self, statement: Any, parameters: Sequence[Any]) -> list[Any]:
+        return self._cursor.execute(statement, parameters, prepare=True).fetchall()
+
+
+class Clocks:
+    """Milliseconds of every call, by name."""
+
+    def __init__(self) -> None:
+        self._times: dict[str, list[float]] = {}
+
+    def time(self, name: str, call: Callable[[Any], list[Any]], argument: Any) -> list[Any]:
+        """Call, note how long it took, return what it returned."""
+        start = time.perf_counter()
+        result = call(argument)
+        self._times.setdefault(name, []).append((time.perf_counter() - start) * 1000)
+        return result
+
+    def summary(self) -> dict[str, dict[str, float]]:
+        """Return p50 and p99 of each name, without the first tenth of its calls."""
+        return {
+            name: _percentiles(times[len(times) // 10 :]) for name, times in self._times.items()
+        }
+
+
+def _percentiles(times: Sequence[float]) -> dict[str, float]:
+    p50, p99 = np.percentile(times, [50, 99])
+    return {"p50": round(float(p50), 3), "p99": round(float(p99), 3)}
+
+
+def _user_vectors(connection: psycopg.Connection[Any], shop: Shop, queries: int) -> harness.Floats:
+    """Return the vectors that recommend() searches with, so that the plain query has the same."""
+    rows = connection.execute(
+        "SELECT (SELECT embedding FROM recs.user_vector('user-' || u))"
+        " FROM generate_series(0, %s) u ORDER BY u",
+        [min(queries, len(shop.seen)) - 1],
+    ).fetchall()
+    return np.array([row[0].to_numpy() for row in rows], np.float32)
+
+
+def _recall(
+    rows: Sequence[Sequence[Any]],
+    shop: Shop,
+    vectors: harness.Floats,
+    k: int,
+    *,
+    seen: bool,
+) -> dict[str, float]:
+    """Compare with an exact search over the half floats that are stored."""
+    stored = shop.items.astype(np.float16).astype(np.float32)
+    found = np.full((len(rows), k), PADDING)
+    exact = np.empty((len(rows), k), np.int64)
+    for u, (answer, vector) in enumerate(zip(rows, vectors, strict=True)):
+        numbers = [int(row[0].removeprefix("item-")) for row in answer]
+        found[u, : len(numbers)] = numbers
+        scores = stored @ vector.astype(np.float16).astype(np.float32)
+        if seen:
+            scores[shop.seen[u]] = -np.inf
+        exact[u] = np.argpartition(-scores, k)[:k]
+    recall = ann_recall_at_k(found, exact, k=k)
+    return {
+        "mean": round(float(recall.mean()), 4),
+        "p1": round(float(np.percentile(recall, 1)), 4),
+        "min": round(float(recall.min()), 4),
+    }
+
+
+def _sizes(connection: psycopg.Connection[Any], model_id: int) -> dict[str, float | None]:
+    name = f"recs.item_embeddings_{model_id}_embedding_idx"
+    row = connection.execute("SELECT pg_relation_size(%s::regclass)", [name]).fetchone()
+    assert row is not None
+    return {"mib": round(row[0] / 2**20, 1), "buffered_mib": _buffered(connection, name)}
+
+
+def _buffered(connection: psycopg.Connection[Any], name: str) -> float | None:
+    try:
+        connection.execute("CREATE EXTENSION IF NOT EXISTS pg_buffercache")
+        row = connection.execute(
+            "SELECT count(*) * current_setting('block_size')::int FROM pg_buffercache"
+            " WHERE relfilenode = pg_relation_filenode(%s::regclass) AND reldatabase ="
+            " (SELECT oid FROM pg_database WHERE datname = current_database())",
+            [name],
+        ).fetchone()
+    except psycopg.Error:  # not installed on the server, or not permitted
+        return None
+    return None if row is None else round(row[0] / 2**20, 1)
+
+
+def _print(document: dict[str, Any], output: Output) -> None:
+    options, index = document["options"], document["index"]
+    output.table(
+        ("query", "p50 ms", "p99 ms"),
+        [
+            (name, f"{times['p50']:.3f}", f"{times['p99']:.3f}")
+            for name, times in document["milliseconds"].items()
+        ],
+        title=f"{options['items']:,} items x {options['dimension']}, {options['seen']} seen, "
+        f"k = {options['k']}, ef_search = {options['ef_search']}",
+    )
+    output.table(
+        (f"ann_recall@{options['k']}", "mean", "p1", "min"),
+        [
+            (name, *(f"{recall[part]:.4f}" for part in ("mean", "p1", "min")))
+            for name, recall in document["ann_recall_at_k"].items()
+        ],
+    )
+    output.say(
+        f"recommend / plain index query: {document['p50_ratio']:.2f} of p50 "
+        f"(target <= {TARGET_RATIO}); ann_recall target >= {TARGET_RECALL}"
+    )
+    output.say(f"HNSW index: {index['mib']} MiB, {index['buffered_mib']} MiB of it in memory")
+    machine = document["machine"]
+    output.say(f"{machine['cores']} cores, load average {machine['load']}")
+
+
+if __name__ == "__main__":
+    main()
