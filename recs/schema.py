@@ -72,8 +72,9 @@ tenants = Table(
         comment="the text search configuration that turns titles and descriptions into terms",
     ),
     Column(
-        "popularity_half_life", Double, nullable=False, server_default=text("30"),
-        comment="days after which an interaction counts half in popularity; set by training",
+        "popularity_half_life", Double,
+        comment="days after which an interaction counts half in popularity; NULL: as the active "
+        "model found, else 120",
     ),
     _now("created_at"),
     PrimaryKeyConstraint("tenant_id"),
@@ -192,17 +193,19 @@ models = Table(
         comment="how many learned items, nearest by content, place a new item",
     ),
     Column(
-        "cold_start_kappa", Double, nullable=False, server_default=text("1"),
-        comment="a user of support n is served weight n / (n + kappa) similarity, the rest "
-        "popularity; fitted by training",
+        "cold_start_dimension", Integer, comment="of the cold-start space; NULL: there is none"
     ),
     Column(
-        "cold_start_popularity_scale", Double, nullable=False, server_default=text("0.5"),
-        comment="what the most popular item's popularity is worth in units of similarity; fitted",
+        "cold_start_kappa", Double, nullable=False, server_default=text("0"),
+        comment="how many interactions popularity is worth to a cold-start user",
     ),
     Column(
-        "cold_start_content_share", Double, nullable=False, server_default=text("0"),
-        comment="the share of content similarity in a cold-start user's similarity; fitted",
+        "cold_start_half_life", Double,
+        comment="days after which an interaction counts half there and in popularity; NULL: never",
+    ),
+    Column(
+        "cold_start_support", Integer, nullable=False, server_default=text("0"),
+        comment="users with at most so many distinct items are served in the cold-start space",
     ),
     _json("parameters"),
     _json("metrics"),
@@ -219,9 +222,7 @@ models = Table(
     CheckConstraint("history_half_life > 0", name="history_half_life"),
     CheckConstraint("content_neighbors > 0", name="content_neighbors"),
     CheckConstraint("cold_start_kappa >= 0", name="cold_start_kappa"),
-    CheckConstraint(
-        "cold_start_content_share BETWEEN 0 AND 1", name="cold_start_content_share"
-    ),
+    CheckConstraint("cold_start_half_life > 0", name="cold_start_half_life"),
     comment="model versions; the vectors of each lie in partitions of their own",
 )  # fmt: skip
 models_active_idx = Index(
@@ -250,6 +251,14 @@ item_embeddings = Table(
     Column(
         "history_embedding", HALFVEC(), nullable=False,
         comment="what one interaction with the item adds to a user vector",
+    ),
+    Column(
+        "cold_start_embedding", HALFVEC(),
+        comment="associations and popularity, lifted to unit norm; indexed with HNSW",
+    ),
+    Column(
+        "cold_start_history", HALFVEC(),
+        comment="what one interaction with the item adds to a cold-start user",
     ),
     Column("content_embedding", HALFVEC(), comment="unit norm; NULL: the item has no content"),
     Column(

@@ -144,7 +144,7 @@ def test_buying_again_counts_by_the_last_time_only(engine: Engine, vectors: np.n
     shops.record(engine, [("u", ids[1])], before=timedelta(days=0))
     what = shops.publication(ids, vectors, half_life=10.0)
     shops.publish(engine, what)
-    user = 2 * vectors[0] + vectors[1]
+    user = vectors[0] + vectors[1]
     folded = [row.item_id for row in Recommender(engine).recommend("u", 10)]
     assert folded == exact(vectors, user, [0, 1], 10)
     with engine.begin() as connection:

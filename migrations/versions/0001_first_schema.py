@@ -55,9 +55,9 @@ def upgrade() -> None:
             comment="the text search configuration that turns titles and descriptions into terms",
         ),
         sa.Column(
-            "popularity_half_life", sa.Double, nullable=False, server_default=sa.text("30"),
-            comment="days after which an interaction counts half in popularity; "
-            "set by training",
+            "popularity_half_life", sa.Double,
+            comment="days after which an interaction counts half in popularity; NULL: as the "
+            "active model found, else 120",
         ),
         sa.Column("created_at", TIME, nullable=False, server_default=NOW),
         sa.PrimaryKeyConstraint("tenant_id", name="tenants_pkey"),
@@ -180,19 +180,22 @@ def upgrade() -> None:
             comment="how many learned items, nearest by content, place a new item",
         ),
         sa.Column(
-            "cold_start_kappa", sa.Double, nullable=False, server_default=sa.text("1"),
-            comment="a user of support n is served weight n / (n + kappa) similarity, the rest "
-            "popularity; fitted by training",
+            "cold_start_dimension", sa.Integer,
+            comment="of the cold-start space; NULL: there is none",
         ),
         sa.Column(
-            "cold_start_popularity_scale", sa.Double, nullable=False,
-            server_default=sa.text("0.5"),
-            comment="what the most popular item's popularity is worth in units of similarity; "
-            "fitted",
+            "cold_start_kappa", sa.Double, nullable=False, server_default=sa.text("0"),
+            comment="how many interactions popularity is worth to a cold-start user",
         ),
         sa.Column(
-            "cold_start_content_share", sa.Double, nullable=False, server_default=sa.text("0"),
-            comment="the share of content similarity in a cold-start user's similarity; fitted",
+            "cold_start_half_life", sa.Double,
+            comment="days after which an interaction counts half there and in popularity; "
+            "NULL: never",
+        ),
+        sa.Column(
+            "cold_start_support", sa.Integer, nullable=False, server_default=sa.text("0"),
+            comment="users with at most so many distinct items are served in the cold-start "
+            "space",
         ),
         sa.Column("parameters", JSONB, nullable=False, server_default=EMPTY),
         sa.Column("metrics", JSONB, nullable=False, server_default=EMPTY),
@@ -216,8 +219,7 @@ def upgrade() -> None:
         sa.CheckConstraint("content_neighbors > 0", name=op.f("models_content_neighbors_check")),
         sa.CheckConstraint("cold_start_kappa >= 0", name=op.f("models_cold_start_kappa_check")),
         sa.CheckConstraint(
-            "cold_start_content_share BETWEEN 0 AND 1",
-            name=op.f("models_cold_start_content_share_check"),
+            "cold_start_half_life > 0", name=op.f("models_cold_start_half_life_check")
         ),
         schema=S,
         comment="model versions; the vectors of each lie in partitions of their own",
@@ -241,6 +243,14 @@ def upgrade() -> None:
         sa.Column(
             "history_embedding", HALFVEC(), nullable=False,
             comment="what one interaction with the item adds to a user vector",
+        ),
+        sa.Column(
+            "cold_start_embedding", HALFVEC(),
+            comment="associations and popularity, lifted to unit norm; indexed with HNSW",
+        ),
+        sa.Column(
+            "cold_start_history", HALFVEC(),
+            comment="what one interaction with the item adds to a cold-start user",
         ),
         sa.Column(
             "content_embedding", HALFVEC(), comment="unit norm; NULL: the item has no content"

@@ -66,6 +66,5 @@ class TrainingConfig:
     patience: int = 3
     validation_share: float = 0.1
     validation_users: int = 5000
-    content_ridge: float = 1.0
     seed: int = 0
     device: str = "auto"

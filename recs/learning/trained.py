@@ -13,17 +13,6 @@ from recs.learning.interactions import Floats, Interactions
 
 
 @dataclass(frozen=True)
-class ContentMaps:
-    """Linear maps from content [C] to a cold-start item's vectors.
-
-    q = normalize(c @ item_map), p = c @ history_map; both maps are [C, D].
-    """
-
-    item_map: Floats
-    history_map: Floats
-
-
-@dataclass(frozen=True)
 class TrainedModel:
     """Vectors of a catalog and of nobody.
 
@@ -34,7 +23,6 @@ class TrainedModel:
         stranger_embedding: b, [D].
         learned: [I], false where a vector was placed by content alone, or by chance.
         timescale: the one chosen; its half_life_days is inf where time carries nothing.
-        content_maps: None without content.
         trial: the best model of the validation slice, which has not seen what was held out; None
             where nothing was held out. For a gate to judge.
         metrics: epochs, losses, validation scores, seconds in data, forward and backward.
@@ -47,7 +35,6 @@ class TrainedModel:
     timescale: Timescale
     temperature: float
     config: TrainingConfig
-    content_maps: ContentMaps | None = None
     trial: TrainedModel | None = None
     metrics: Mapping[str, object] = field(default_factory=dict)
 

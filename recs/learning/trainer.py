@@ -17,9 +17,8 @@ from recs.learning.graph import Graph, initial_embeddings
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.losses import sampled_softmax
 from recs.learning.model import TwoTower
-from recs.learning.placement import ContentFeatures, fit_content_maps, place
 from recs.learning.sampling import Batch, Sampler
-from recs.learning.trained import ContentMaps, TrainedModel, pool_history, unit_rows
+from recs.learning.trained import TrainedModel, pool_history, unit_rows
 from recs.learning.validation import Validation, hold_out, score
 
 
@@ -71,13 +70,12 @@ def train(
     interactions: Interactions,
     *,
     config: TrainingConfig | None = None,
-    content: ContentFeatures | None = None,
     on_progress: OnProgress | None = None,
 ) -> TrainedModel:
     """Learn item vectors from interactions; the same seed on the same machine, the same vectors.
 
-    Time and memory are linear in interactions. Items nobody has interacted with are placed by
-    content, if there is any.
+    Time and memory are linear in interactions. Items nobody has interacted with are not `learned`;
+    their content places them, see cold_items.
 
     Raises:
         ValueError: no user has two items, so there is nothing to predict from anything.
@@ -100,7 +98,7 @@ def train(
         "seconds": dict(timings.seconds),
         "shares": timings.shares(),
     }
-    return _with_content(replace(model, metrics=metrics, trial=best.model), interactions, content)
+    return replace(model, metrics=metrics, trial=best.model)
 
 
 def _choose(
@@ -242,26 +240,6 @@ class _Run:
         smoothed = history + strength * self._graph.smooth(history) if strength else history
         result: Floats = (smoothed * self._sampler.history_scale).astype(np.float32)
         return result
-
-
-def _with_content(
-    model: TrainedModel, interactions: Interactions, content: ContentFeatures | None
-) -> TrainedModel:
-    """Fit the content maps and place the items that nobody has interacted with."""
-    if content is None:
-        return model
-    support = np.bincount(interactions.item, minlength=interactions.n_items).astype(np.float32)
-    maps: ContentMaps = fit_content_maps(
-        content,
-        model.item_embeddings,
-        model.history_embeddings,
-        support,
-        ridge=model.config.content_ridge,
-    )
-    items, history = model.item_embeddings.copy(), model.history_embeddings.copy()
-    cold = ~model.learned
-    items[cold], history[cold] = place(content, maps, items, cold)
-    return replace(model, item_embeddings=items, history_embeddings=history, content_maps=maps)
 
 
 def _device(name: str) -> torch.device:

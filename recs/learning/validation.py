@@ -57,15 +57,21 @@ def score(users: Tensor, item_embeddings: Tensor, validation: Validation) -> tup
 
     users [V, D] are the vectors of validation.users.
     """
-    lists = [
-        _top(users[start : start + BLOCK], item_embeddings, validation, start)
-        for start in range(0, len(validation.users), BLOCK)
-    ]
-    recommended = np.concatenate(lists)
+    recommended = top_items(users, item_embeddings, validation)
     k = recommended.shape[1]
     return (
         recall_at_k(recommended, validation.held_out, k=k),
         ndcg_at_k(recommended, validation.held_out, k=k),
+    )
+
+
+def top_items(users: Tensor, item_embeddings: Tensor, validation: Validation) -> Indices:
+    """List the K best items outside each user's history, [V, K]."""
+    return np.concatenate(
+        [
+            _top(users[start : start + BLOCK], item_embeddings, validation, start)
+            for start in range(0, len(validation.users), BLOCK)
+        ]
     )
 
 

@@ -89,12 +89,7 @@ def judge(
         return Verdict(
             0, None, None, None, ["nothing could be held out, so nothing is known of the model"], []
         )
-    validation = hold_out(
-        interactions,
-        share=config.validation_share,
-        max_users=config.validation_users,
-        generator=np.random.default_rng(config.seed),
-    )
+    validation = validation_of(interactions, config)
     own = _score(trial, validation)
     popularity = _score_popularity(validation, popularity_half_life)
     refusals, notes, pair = [], [], None
@@ -123,6 +118,16 @@ def judge(
                     f"the active model's {pair[1].recall:.4f} and {pair[1].ndcg:.4f}"
                 )
     return Verdict(len(validation.users), own, popularity, pair, refusals, notes)
+
+
+def validation_of(interactions: Interactions, config: TrainingConfig) -> Validation:
+    """Return the held-out slice that training chose by; the same seed, the same slice."""
+    return hold_out(
+        interactions,
+        share=config.validation_share,
+        max_users=config.validation_users,
+        generator=np.random.default_rng(config.seed),
+    )
 
 
 def read_active(engine: Engine, item_ids: Sequence[str]) -> tuple[TrainedModel, float] | None:

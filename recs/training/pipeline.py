@@ -15,6 +15,7 @@ from sqlalchemy import Engine, text
 
 from recs.errors import NothingToLearn
 from recs.learning import Interactions, TrainedModel, TrainingConfig, pool_history, train
+from recs.learning.cold_start import ColdStart, fit_cold_start
 from recs.learning.content import ContentEncoder, fit_encoder
 from recs.learning.interactions import Floats
 from recs.learning.trained import unit_rows
@@ -102,23 +103,29 @@ def train_model(
         clock.done("encode content")
         model = _learn(interactions, config, on_progress)
         clock.done("learn")
+        cold_start = fit_cold_start(
+            interactions, model, gate.validation_of(interactions, model.config)
+        )
+        clock.done("learn cold start")
         active = gate.read_active(engine, data.item_ids)
         verdict = gate.judge(
             interactions,
             model,
             active and active[0],
             active_until=active[1] if active else -math.inf,
-            popularity_half_life=_popularity_half_life(engine),
+            popularity_half_life=cold_start.half_life_days,
         )
         clock.done("gate")
-        publication = _publication(data, interactions, model, encoder, content, verdict.document())
+        publication = _publication(
+            data, interactions, model, cold_start, encoder, content, verdict.document()
+        )
         publishing.publish(engine, model_id, publication, index=index, on_progress=on_progress)
         clock.done("publish")
     activated = activate and (force or verdict.passed)
     with engine.begin() as connection:
-        connection.execute(text("SELECT recs.refresh_popularity()"))
         if activated:
             versions.activate(connection, model_id)
+        connection.execute(text("SELECT recs.refresh_popularity()"))
     clock.done("activate")
     return TrainingReport(
         model_id=model_id,
@@ -180,6 +187,7 @@ def _publication(
     data: TrainingData,
     interactions: Interactions,
     model: TrainedModel,
+    cold_start: ColdStart,
     encoder: ContentEncoder | None,
     content: Floats | None,
     gate_figures: Mapping[str, Any],
@@ -193,6 +201,8 @@ def _publication(
             model.item_embeddings[learned],
             model.history_embeddings[learned],
             None if content is None else content[learned],
+            cold_start.item_embeddings[learned],
+            cold_start.history_embeddings[learned],
         ),
         users=UserVectors(data.user_ids, users.history, users.support, data.fingerprint),
         terms=None
@@ -201,26 +211,18 @@ def _publication(
         stranger_embedding=model.stranger_embedding,
         history_half_life=_finite(model.half_life_days),
         trained_until=data.trained_until,
+        cold_start_kappa=cold_start.blend.popularity_weight,
+        cold_start_half_life=_finite(cold_start.half_life_days),
+        cold_start_support=cold_start.support,
         parameters=_plain(asdict(model.config)),
         metrics={
             "gate": gate_figures,
+            "cold_start_curve": cold_start.blend.curve,
             "epochs": model.metrics["epochs"],
             "seconds": model.metrics["seconds"],
             "shares": model.metrics["shares"],
         },
     )
-
-
-def _popularity_half_life(engine: Engine) -> float:
-    with engine.connect() as connection:
-        return float(
-            connection.execute(
-                text(
-                    "SELECT popularity_half_life FROM recs.tenants"
-                    " WHERE tenant_id = recs.current_tenant()"
-                )
-            ).scalar_one()
-        )
 
 
 def _finite(half_life: float) -> float | None:

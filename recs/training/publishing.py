@@ -7,9 +7,10 @@ nothing of a version is visible before all of it is, and a crash at any point le
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -48,12 +49,16 @@ class ItemVectors:
         embedding: [I, D], unit norm.
         history_embedding: [I, D].
         content_embedding: [I, C], unit norm, a zero row where an item has no content; or None.
+        cold_start_embedding: [I, E], unit norm; or None.
+        cold_start_history: [I, E]; or None.
     """
 
     item_ids: Sequence[str]
     embedding: Floats
     history_embedding: Floats
-    content_embedding: Floats | None
+    content_embedding: Floats | None = None
+    cold_start_embedding: Floats | None = None
+    cold_start_history: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -89,6 +94,9 @@ class Publication:
     stranger_embedding: Floats
     history_half_life: float | None
     trained_until: datetime
+    cold_start_kappa: float = 0.0
+    cold_start_half_life: float | None = None
+    cold_start_support: int = 0
     metric: str = METRIC
     parameters: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -228,25 +236,24 @@ def _publish_items(
     target = _create(driver, "item_embeddings", model_id)
     columns = {
         "model_id": "int8", "item_id": "text", "embedding": "halfvec",
-        "history_embedding": "halfvec", "content_embedding": "halfvec", "source": "text",
+        "history_embedding": "halfvec", "content_embedding": "halfvec",
+        "cold_start_embedding": "halfvec", "cold_start_history": "halfvec", "source": "text",
     }  # fmt: skip
     # An insertion order that follows similarity costs the graph recall; a shuffled one does not.
     order = np.random.default_rng(0).permutation(len(items.item_ids))
-    embedding = items.embedding.astype(np.float16)
-    history = items.history_embedding.astype(np.float16)
-    content = items.content_embedding
-    known = np.zeros(len(order), bool) if content is None else content.any(axis=1)
-    halves = None if content is None else content.astype(np.float16)
-    rows = (
-        (
-            model_id, items.item_ids[j], HalfVector(embedding[j]), HalfVector(history[j]),
-            HalfVector(halves[j]) if halves is not None and known[j] else None,
-            "interactions",
-        )
-        for j in order
-    )  # fmt: skip
+    rows = zip(
+        repeat(model_id),
+        (items.item_ids[j] for j in order),
+        _half_vectors(items.embedding, order),
+        _half_vectors(items.history_embedding, order),
+        _half_vectors(items.content_embedding, order, zero_is_null=True),
+        _half_vectors(items.cold_start_embedding, order),
+        _half_vectors(items.cold_start_history, order),
+        repeat("interactions"),
+        strict=False,
+    )
     _copy(driver, target, columns, _counted(rows, "write items", len(order), report))
-    dimension = embedding.shape[1]
+    dimension = items.embedding.shape[1]
     driver.execute(
         sql.SQL(
             "ALTER TABLE {} ADD PRIMARY KEY (tenant_id, model_id, item_id),"
@@ -255,6 +262,16 @@ def _publish_items(
             " ADD CONSTRAINT history_embedding_check CHECK (vector_dims(history_embedding) = {d})"
         ).format(target, d=sql.Literal(dimension))
     )
+
+
+def _half_vectors(
+    vectors: Floats | None, order: NDArray[np.int64], *, zero_is_null: bool = False
+) -> Iterator[HalfVector | None]:
+    if vectors is None:
+        yield from repeat(None, len(order))
+        return
+    for row in vectors.astype(np.float16)[order]:
+        yield None if zero_is_null and not row.any() else HalfVector(row)
 
 
 def _publish_users(
@@ -314,6 +331,8 @@ def _build_index(
     indexed = {"embedding": publication.items.embedding.shape[1]}
     if publication.items.content_embedding is not None:
         indexed["content_embedding"] = publication.items.content_embedding.shape[1]
+    if publication.items.cold_start_embedding is not None:
+        indexed["cold_start_embedding"] = publication.items.cold_start_embedding.shape[1]
     for column, dimension in indexed.items():
         create_hnsw_index(driver, model_id, column, dimension, options)
     report("build index", total, total)
@@ -359,14 +378,21 @@ def _attach(driver: psycopg.Connection[Any], name: str, model_id: int) -> None:
 
 def _mark_ready(driver: psycopg.Connection[Any], model_id: int, publication: Publication) -> None:
     content = publication.items.content_embedding
+    cold_start = publication.items.cold_start_embedding
     driver.execute(
         "UPDATE recs.models SET state = 'ready', dimension = %s, metric = %s,"
+        " cold_start_dimension = %s, cold_start_kappa = %s, cold_start_half_life = %s,"
+        " cold_start_support = %s,"
         " content_dimension = %s, stranger_embedding = %s, history_half_life = %s,"
         " trained_until = %s, parameters = parameters || %s::jsonb,"
         " metrics = metrics || %s::jsonb WHERE model_id = %s",
         [
             publication.items.embedding.shape[1],
             publication.metric,
+            None if cold_start is None else cold_start.shape[1],
+            publication.cold_start_kappa,
+            publication.cold_start_half_life,
+            publication.cold_start_support,
             None if content is None else content.shape[1],
             Vector(publication.stranger_embedding),
             publication.history_half_life,

@@ -158,11 +158,12 @@ def drop_version(connection: Connection, model_id: int) -> None:
     driver = driver_connection(connection)
     for table in PARTITIONED_BY_MODEL:
         driver.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(partition(table.name, model_id)))
-    driver.execute(
-        sql.SQL("DROP FUNCTION IF EXISTS {}").format(
-            sql.Identifier("recs", f"nearest_items_{model_id}")
+    for name in ("nearest_items", "nearest_cold_start_items"):
+        driver.execute(
+            sql.SQL("DROP FUNCTION IF EXISTS {}").format(
+                sql.Identifier("recs", f"{name}_{model_id}")
+            )
         )
-    )
     driver.execute("UPDATE recs.models SET previous_model_id = NULL WHERE previous_model_id = %s",
                    [model_id])  # fmt: skip
     driver.execute("DELETE FROM recs.models WHERE model_id = %s", [model_id])

@@ -40,13 +40,20 @@ BEGIN
       SELECT n.item_id, n.content,
              sum(array_fill(k.weight, ARRAY[vector_dims(k.embedding)])::vector * k.embedding) AS q,
              sum(array_fill(k.weight, ARRAY[vector_dims(k.embedding)])::vector * k.history) AS p,
-             sum(k.weight) AS total
+             sum(k.weight) AS total,
+             -- Associations keep their norms, and popularity: the plain mean, then lifted again.
+             sum(array_fill(k.similarity, ARRAY[vector_dims(k.z)])::vector * k.z) AS z,
+             sum(array_fill(k.similarity, ARRAY[vector_dims(k.z)])::vector * k.r) AS r,
+             sum(k.similarity) AS similarity
       FROM new n
       CROSS JOIN LATERAL (
         SELECT e.embedding::vector AS embedding, e.history_embedding::vector AS history,
+               e.cold_start_embedding::vector AS z, e.cold_start_history::vector AS r,
+               (e.similarity ^ 2)::real AS similarity,
                (e.similarity ^ 2 * sqrt(sqrt(greatest(coalesce(p.popularity, 0), 1e-3))))::real AS weight
         FROM (
           SELECT x.item_id, x.embedding, x.history_embedding,
+                 x.cold_start_embedding, x.cold_start_history,
                  -(x.content_embedding::halfvec(%2$s) <#> n.content) AS similarity
           FROM recs.item_embeddings x
           WHERE x.tenant_id = $1 AND x.model_id = %1$s AND x.source = 'interactions'
@@ -62,15 +69,21 @@ BEGIN
       GROUP BY n.item_id, n.content
     )
     INSERT INTO recs.item_embeddings
-      (tenant_id, model_id, item_id, embedding, history_embedding, content_embedding, source)
+      (tenant_id, model_id, item_id, embedding, history_embedding, content_embedding,
+       cold_start_embedding, cold_start_history, source)
     SELECT $1, %1$s, p.item_id, l2_normalize(p.q)::halfvec,
            (array_fill((1 / p.total)::real, ARRAY[vector_dims(p.p)])::vector * p.p)::halfvec,
-           p.content, 'content'
+           p.content,
+           recs.lift(array_fill((1 / p.similarity)::real, ARRAY[vector_dims(p.z)])::vector * p.z)::halfvec,
+           (array_fill((1 / p.similarity)::real, ARRAY[vector_dims(p.r)])::vector * p.r)::halfvec,
+           'content'
     FROM placed p
     WHERE vector_norm(p.q) > 0
     ON CONFLICT (tenant_id, model_id, item_id) DO UPDATE
       SET embedding = excluded.embedding, history_embedding = excluded.history_embedding,
-          content_embedding = excluded.content_embedding
+          content_embedding = excluded.content_embedding,
+          cold_start_embedding = excluded.cold_start_embedding,
+          cold_start_history = excluded.cold_start_history
       WHERE recs.item_embeddings.source = 'content'$q$,
     p_model_id, v_content_dimension, v_neighbors)
     USING p_tenant_id, p_item_ids;

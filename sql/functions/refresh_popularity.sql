@@ -9,8 +9,13 @@ DECLARE
   v_now timestamptz;
   v_rows bigint;
 BEGIN
-  SELECT t.popularity_half_life INTO v_half_life FROM recs.tenants t WHERE t.tenant_id = v_tenant
-    FOR UPDATE;  -- one refresh at a time
+  PERFORM pg_advisory_xact_lock(hashtextextended('recs.popularity:' || v_tenant, 0));
+  SELECT CASE WHEN t.popularity_half_life IS NULL AND m.model_id IS NULL THEN 120
+              ELSE coalesce(t.popularity_half_life, m.cold_start_half_life) END
+    INTO v_half_life
+    FROM recs.tenants t
+    LEFT JOIN recs.models m ON m.tenant_id = t.tenant_id AND m.state = 'active'
+    WHERE t.tenant_id = v_tenant;
   -- Age is counted from the newest interaction, so that a shop whose data end last year still has
   -- a popularity, and so that the order does not depend on when the refresh ran.
   SELECT max(i.occurred_at) INTO v_now FROM recs.interactions i

@@ -7,7 +7,7 @@ BEGIN
     GRANT SELECT ON
       recs.tenants, recs.users, recs.items, recs.interactions, recs.item_popularity, recs.models,
       recs.item_embeddings, recs.user_embeddings, recs.content_terms,
-      recs.popular_items
+      recs.popular_items, recs.cold_start_users, recs.cold_start_items
       TO recs_reader;
     GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA recs TO recs_reader;
     REVOKE EXECUTE ON FUNCTION

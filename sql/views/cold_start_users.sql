@@ -1,0 +1,53 @@
+CREATE OR REPLACE VIEW recs.cold_start_users WITH (security_invoker = true) AS
+SELECT
+  u.tenant_id,
+  u.user_id,
+  i.item_id,
+  i.title,
+  k.popularity,
+  k.similarity,
+  -(e.content_embedding <#> t.content) AS content_similarity,
+  v.support,
+  k.weight,
+  k.weight * k.similarity + (1 - k.weight) * k.popularity AS score
+FROM (
+  SELECT n.tenant_id, n.user_id FROM recs.users n
+  UNION
+  SELECT n.tenant_id, n.user_id FROM recs.interactions n
+) u
+JOIN recs.models m ON m.tenant_id = u.tenant_id AND m.state = 'active'
+CROSS JOIN LATERAL recs.cold_start_vector(u.user_id, m.model_id) v
+CROSS JOIN LATERAL (
+  SELECT l2_normalize(avg(h.content_embedding::vector))::halfvec AS content
+  FROM (SELECT s.item_id FROM recs.interactions s
+        WHERE s.tenant_id = u.tenant_id AND s.user_id = u.user_id
+        ORDER BY s.occurred_at DESC LIMIT 50) l
+  JOIN recs.item_embeddings h
+    ON h.tenant_id = u.tenant_id AND h.model_id = m.model_id AND h.item_id = l.item_id
+) t
+CROSS JOIN LATERAL (
+  -- Candidates: what goes with what the user knows, and what sells. Scored below, with the
+  -- popularity of now.
+  (SELECT n.item_id FROM recs.nearest_cold_start_items(u.user_id, v.embedding, 200) n)
+  UNION
+  (SELECT p.item_id FROM recs.item_popularity p
+   WHERE p.tenant_id = u.tenant_id AND p.segment = '' ORDER BY p.popularity DESC LIMIT 200)
+) c
+JOIN recs.items i ON i.tenant_id = u.tenant_id AND i.item_id = c.item_id AND i.available
+JOIN recs.item_embeddings e
+  ON e.tenant_id = u.tenant_id AND e.model_id = m.model_id AND e.item_id = c.item_id
+LEFT JOIN recs.item_popularity p
+  ON p.tenant_id = u.tenant_id AND p.segment = '' AND p.item_id = c.item_id
+CROSS JOIN LATERAL (
+  SELECT coalesce(p.popularity / (SELECT max(b.popularity) FROM recs.item_popularity b
+                                  WHERE b.tenant_id = u.tenant_id AND b.segment = ''), 0) AS popularity,
+         -- The space is lifted by 1 / sqrt(2); a mean over the interactions, decayed like them.
+         sqrt(2) * -(e.cold_start_embedding <#> v.history::halfvec) / v.weight AS similarity,
+         v.weight / (v.weight + m.cold_start_kappa) AS weight
+) k
+WHERE u.tenant_id = (SELECT recs.current_tenant())
+  AND NOT EXISTS (SELECT FROM recs.interactions s
+                  WHERE s.tenant_id = u.tenant_id AND s.user_id = u.user_id AND s.item_id = c.item_id);
+
+COMMENT ON VIEW recs.cold_start_users IS
+  'For a user with few interactions: score = weight * similarity + (1 - weight) * popularity, weight = n / (n + kappa), n the decayed number of interactions. Ask for one user: WHERE user_id = .. ORDER BY score DESC LIMIT k. A user of whom nothing is known has no row: see recs.popular_items.';

@@ -1,0 +1,190 @@
+"""The plans that serving relies on: which index, no sequential scan, a bound on rows.
+
+auto_explain sends the plans of statements inside functions to the client, as they were run.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+from psycopg.errors import Diagnostic
+
+from recs import database
+from tests import shops
+from tests.conftest import Databases
+
+ITEMS = 5000
+USERS = 300
+SEEN = 20
+K = 10
+DIMENSION = 16
+BIG = {"item_embeddings", "items", "interactions", "item_popularity", "user_embeddings"}
+
+Node = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def shop_dsn(databases: Databases, template: str) -> Iterator[str]:
+    """Return the DSN of a shop of 5,000 items and 6,000 interactions."""
+    name = databases.create(template)
+    dsn = databases.dsn_of(name)
+    _make_shop(dsn)
+    yield dsn
+    databases.drop(name)
+
+
+def _make_shop(dsn: str) -> None:
+    random = np.random.default_rng(5)
+    engine = database.make_engine(dsn)
+    ids = shops.insert_items(engine, ITEMS)
+    histories = {f"user-{u}": random.choice(ITEMS, SEEN, replace=False) for u in range(USERS)}
+    shops.record(engine, [(user, ids[j]) for user, items in histories.items() for j in items])
+    vectors = shops.unit(random.normal(size=(ITEMS, DIMENSION)))
+    shops.publish(engine, shops.publication(ids, vectors, histories=histories))
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("SELECT recs.refresh_popularity()")
+        connection.execute("CREATE TABLE products (id bigint PRIMARY KEY, name text)")
+        connection.execute(
+            "INSERT INTO products SELECT n, 'product ' || n FROM generate_series(1, 20000) n"
+        )
+        connection.execute("VACUUM ANALYZE")
+
+
+class Explained:
+    """A connection that keeps the plans of what it runs, statements inside functions included."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self._connection = connection
+        self._plans: list[Node] = []
+        connection.execute("LOAD 'auto_explain'")
+        for setting, value in {
+            "auto_explain.log_min_duration": "0",
+            "auto_explain.log_nested_statements": "on",
+            "auto_explain.log_analyze": "on",
+            "auto_explain.log_timing": "off",
+            "auto_explain.log_format": "json",
+            "client_min_messages": "log",
+        }.items():
+            connection.execute("SELECT set_config(%s, %s, false)", [setting, value])
+        connection.add_notice_handler(self._keep)
+
+    def _keep(self, diagnostic: Diagnostic) -> None:
+        _, found, document = (diagnostic.message_primary or "").partition("plan:")
+        if found:
+            self._plans.append(json.loads(document))
+
+    def plans(self, statement: str, *parameters: Any) -> list[Node]:
+        """Run a statement; return the plan of it and of all that it ran."""
+        # A session that has served a while: generic plans are made by now.
+        for _ in range(7):
+            self._plans.clear()
+            self._connection.execute(statement.encode(), parameters)
+        return self._plans
+
+
+@pytest.fixture
+def explained(shop_dsn: str) -> Iterator[Explained]:
+    with psycopg.connect(shop_dsn, autocommit=True) as connection:
+        yield Explained(connection)
+
+
+def nodes(plans: list[Node]) -> list[Node]:
+    """Return every node that ran."""
+    found: list[Node] = []
+    waiting = [plan["Plan"] for plan in plans]
+    while waiting:
+        node = waiting.pop()
+        waiting += node.get("Plans", [])
+        if node["Actual Loops"]:
+            found.append(node)
+    return found
+
+
+def rows_read(node: Node) -> float:
+    """Return how many rows a scan looked at, those that its filter threw away included."""
+    thrown = sum(node.get(name, 0) for name in ("Rows Removed by Filter",))
+    return float((node["Actual Rows"] + thrown) * node["Actual Loops"])
+
+
+def scans_of(plans: list[Node], index: str) -> list[Node]:
+    """Return the scans of an index."""
+    return [node for node in nodes(plans) if node.get("Index Name", "") == index]
+
+
+def assert_reads_few(plans: list[Node], *, index: str, rows: int) -> None:
+    """Check that `index` is used, no big table is read through, and no scan reads many rows."""
+    shown = json.dumps(plans, indent=1)
+    used = {node["Index Name"] for node in nodes(plans) if "Index Name" in node}
+    assert index in used, f"{index} is not among {sorted(used)}\n{shown}"
+    for node in nodes(plans):
+        table = node.get("Relation Name", "").rstrip("_0123456789")
+        if table not in BIG:
+            continue
+        assert node["Node Type"] != "Seq Scan", f"{table} is read through\n{shown}"
+        assert rows_read(node) <= rows, f"{table}: {rows_read(node)} rows\n{shown}"
+
+
+def model_id(dsn: str) -> int:
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute("SELECT model_id FROM recs.models").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def test_recommend_searches_the_versions_own_index(explained: Explained, shop_dsn: str) -> None:
+    plans = explained.plans("SELECT * FROM recs.recommend('user-1', %s)", K)
+    index = f"item_embeddings_{model_id(shop_dsn)}_embedding_idx"
+    assert_reads_few(plans, index=index, rows=4 * (K + SEEN))
+
+
+def test_a_history_is_read_by_its_index(explained: Explained) -> None:
+    plans = explained.plans("SELECT * FROM recs.user_vector('user-1')")
+    assert_reads_few(plans, index="interactions_user_idx", rows=SEEN)
+
+
+def test_a_new_user_is_folded_in_by_indexes(explained: Explained, shop_dsn: str) -> None:
+    with psycopg.connect(shop_dsn) as connection:
+        connection.execute(
+            "INSERT INTO recs.interactions (user_id, item_id)"
+            " SELECT 'newcomer', 'item-' || n FROM generate_series(1, 5) n"
+            " WHERE NOT EXISTS (SELECT FROM recs.interactions WHERE user_id = 'newcomer')"
+        )
+    plans = explained.plans("SELECT * FROM recs.recommend('newcomer', %s)", K)
+    index = f"item_embeddings_{model_id(shop_dsn)}_embedding_idx"
+    assert_reads_few(plans, index=index, rows=4 * (K + SEEN))
+
+
+def test_similar_items_are_searched_by_the_versions_own_index(
+    explained: Explained, shop_dsn: str
+) -> None:
+    plans = explained.plans("SELECT * FROM recs.similar_items('item-1', %s)", K)
+    index = f"item_embeddings_{model_id(shop_dsn)}_embedding_idx"
+    assert_reads_few(plans, index=index, rows=4 * (K + SEEN))
+
+
+def test_popular_items_come_in_the_order_of_their_index(explained: Explained) -> None:
+    plans = explained.plans(
+        "SELECT * FROM recs.popular_items WHERE segment = '' ORDER BY popularity DESC LIMIT 10"
+    )
+    assert_reads_few(plans, index="item_popularity_rank_idx", rows=50)
+
+
+def test_a_stranger_is_answered_by_the_index_of_popularity(explained: Explained) -> None:
+    plans = explained.plans("SELECT * FROM recs.recommend('stranger', %s)", K)
+    assert_reads_few(plans, index="item_popularity_rank_idx", rows=100)
+
+
+def test_recommendations_join_back_by_the_applications_own_key(explained: Explained) -> None:
+    plans = explained.plans(
+        "SELECT p.name FROM recs.recommend('user-1', %s) r"
+        " JOIN products p ON p.id = replace(r.item_id, 'item-', '')::bigint",
+        K,
+    )
+    assert scans_of(plans, "products_pkey"), json.dumps(plans, indent=1)
+    assert not [n for n in nodes(plans) if n.get("Relation Name") == "products"
+                and n["Node Type"] == "Seq Scan"], json.dumps(plans, indent=1)  # fmt: skip
