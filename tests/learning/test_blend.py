@@ -37,7 +37,7 @@ def test_a_score_is_the_sum_over_known_items_plus_weighted_popularity() -> None:
 
 
 def test_held_out_users_have_something_to_find() -> None:
-    data = planted(predictability=0.5, length=8)  # 5 to 8 distinct items
+    data = planted(predictability=0.5, length=6)  # 4 to 6 distinct items
     drawn = draw_users(data, share=0.5, max_users=50, seed=0)
     assert len(drawn) == 50
     assert data.lengths.min() < 6 <= data.lengths[drawn].min()
