@@ -53,7 +53,7 @@ class TrainingConfig:
     """
 
     dimension: int = 128
-    temperature: float = 0.1
+    temperature: float = 0.12
     learning_rate: float = 0.004
     learning_rate_decay: float = 0.9
     batch_size: int = 512
