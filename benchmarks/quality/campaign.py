@@ -116,22 +116,31 @@ class Campaign:
         command = [sys.executable, "-W", "ignore", "-m", "benchmarks.quality.worker"]
         count = str(self.threads)
         limits = {"OMP_NUM_THREADS": count, "OPENBLAS_NUM_THREADS": count}
+        worker = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, **limits},
+        )
         try:
-            answer = subprocess.run(
-                command,
-                input=order,
-                capture_output=True,
-                text=True,
-                check=True,
-                timeout=self.timeout,
-                env={**os.environ, **limits},
-            )
+            answer, errors = worker.communicate(order, self.timeout)
         except subprocess.TimeoutExpired:
             return Result(trial, reason=f"took longer than {self.timeout:.0f} s")
-        except subprocess.CalledProcessError as failure:
-            lines = failure.stderr.strip().splitlines() or [f"exit status {failure.returncode}"]
+        finally:
+            _end(worker)
+        if worker.returncode:
+            lines = errors.strip().splitlines() or [f"exit status {worker.returncode}"]
             return Result(trial, reason=f"failed: {lines[-1]}")
-        return parse(answer.stdout.strip().splitlines()[-1])
+        return parse(answer.strip().splitlines()[-1])
+
+
+def _end(worker: "subprocess.Popen[str]") -> None:
+    """Ask a worker that still runs to stop, so that it stops the server it may have started."""
+    if worker.poll() is None:
+        worker.terminate()
+        worker.communicate()
 
 
 def split_cases(dataset: Dataset) -> Cases:

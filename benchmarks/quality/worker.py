@@ -5,6 +5,7 @@ Reads the trial as JSON on standard input, writes the result as JSON on standard
 
 import json
 import resource
+import signal
 import sys
 import time
 from dataclasses import asdict
@@ -97,7 +98,8 @@ def _peak_mb() -> float:
 
 
 def main() -> None:
-    """Answer one trial."""
+    """Answer one trial; a termination unwinds, so that what was started is stopped."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     order = json.loads(sys.stdin.read())
     result = run(Trial(**order["trial"]), Path(order["data"]))
     sys.stdout.write("\n" + json.dumps(asdict(result)))
