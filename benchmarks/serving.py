@@ -157,9 +157,7 @@ def _publication(engine: Engine, items: harness.Floats, seen: NDArray[np.int64])
     users = [f"user-{u}" for u in range(len(seen))]
     history = np.array([items[row].sum(0) for row in seen], np.float32)
     return Publication(
-        items=ItemVectors(
-            [f"item-{j}" for j in range(len(items))], items, items, None, np.ones(len(items), bool)
-        ),
+        items=ItemVectors([f"item-{j}" for j in range(len(items))], items, items),
         users=UserVectors(
             users,
             history,

@@ -118,9 +118,7 @@ class _Clock:
 def _publication(vectors: harness.Floats) -> Publication:
     items, dimension = vectors.shape
     return Publication(
-        items=ItemVectors(
-            [f"item-{j}" for j in range(items)], vectors, vectors, None, np.ones(items, bool)
-        ),
+        items=ItemVectors([f"item-{j}" for j in range(items)], vectors, vectors),
         users=UserVectors(
             [], np.empty((0, dimension), np.float32), np.empty(0, np.int32), np.empty(0, np.int64)
         ),
