@@ -16,6 +16,11 @@ from benchmarks.quality.protocols import KNOWN, K
 from benchmarks.quality.trial import Params, Result
 
 RECALL, NDCG = f"recall@{K}", f"ndcg@{K}"
+NOTE = """\
+Test figures, with settings that were chosen on validation data. "Seeds" counts the trainings behind
+a figure: with 1 there is no spread, and small differences mean nothing. Seconds are wall time: they
+compare only if the machine ran nothing else.
+"""
 NEW_USERS = [f"new users, n={n}" for n in KNOWN]
 SINGLE_TASKS = ("warm", "new items", "whole catalog")
 
@@ -209,7 +214,7 @@ def settings(params: Params) -> str:
 
 def markdown(entries: list[Entry]) -> str:
     """Return the tables as Markdown."""
-    parts = []
+    parts = [NOTE]
     for title, header, rows in grids(entries):
         lines = [header, ["---"] * len(header), *rows]
         body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
