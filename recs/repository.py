@@ -29,7 +29,7 @@ class Recommendation:
     """One row of an answer.
 
     `score` orders rows of one tier; `tier` says which part answered (model, fold_in,
-    cold_start, segment_popularity, popularity, catalog, similar); `reason` says why in words.
+    segment_popularity, popularity, catalog, similar); `reason` says why in words.
     """
 
     item_id: str

@@ -19,7 +19,7 @@ from sqlalchemy import Connection, Engine
 
 from recs import database, migration, server
 
-POSTGRES_IMAGE = "pgvector/pgvector:0.8.4-pg17"
+POSTGRES_IMAGE = "pgvector/pgvector:0.8.4-pg18"
 
 
 @pytest.fixture(scope="session")

@@ -175,17 +175,11 @@ def test_popular_items_come_in_the_order_of_their_index(explained: Explained) ->
     assert_reads_few(plans, index="item_popularity_rank_idx", rows=50)
 
 
-@pytest.mark.xfail(
-    reason="fill_recommendations reads and sorts the catalog: 1.2 s at 100,000 items"
-)
 def test_a_stranger_is_answered_by_the_index_of_popularity(explained: Explained) -> None:
     plans = explained.plans("SELECT * FROM recs.recommend('stranger', %s)", K)
     assert_reads_few(plans, index="item_popularity_rank_idx", rows=100)
 
 
-@pytest.mark.xfail(
-    reason="recommend() is estimated at 1,000 rows, so a small table is read through"
-)
 def test_recommendations_join_back_by_the_applications_own_key(explained: Explained) -> None:
     plans = explained.plans(
         "SELECT p.name FROM recs.recommend('user-1', %s) r"

@@ -15,7 +15,7 @@ from recs.learning.trained import TrainedModel, pool_history, unit_rows
 from recs.learning.validation import K, Validation, top_items
 from recs.metrics import ndcg_at_k, recall_at_k
 
-SUPPORTS = (0, 2, 5, 10, 20, 50)
+SUPPORTS = (0, 2, 5, 10, 20)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def fit_cold_start(
     half_life = automatic_half_life(interactions)
     blend = fit_blend(interactions, half_life_days=half_life, seed=seed)
     space = _space(interactions, half_life, blend, seed)
-    support = SUPPORTS[-2]
+    support = SUPPORTS[-1]
     if validation is not None and model.trial is not None and len(validation.users):
         tried = _space(validation.train, half_life, blend, seed)
         support = _choose_support(tried, model.trial, validation)

@@ -186,7 +186,7 @@ class _Run:
                 self._optimizer.step()
         for group in self._optimizer.param_groups:
             group["lr"] *= self._config.learning_rate_decay
-        return total / len(self._sampler)
+        return total / max(len(self._sampler), 1)
 
     def _loss(self, batch: Batch) -> Tensor:
         to = self._to

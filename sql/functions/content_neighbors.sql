@@ -4,6 +4,8 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
 SET search_path FROM CURRENT
 SET hnsw.ef_search = 100
 SET hnsw.iterative_scan = strict_order
+SET enable_seqscan = off
+SET enable_sort = off
 AS $$
 DECLARE
   v_tenant text := recs.current_tenant();

@@ -14,9 +14,10 @@ BEGIN
   -- planning the same query by EXECUTE at every call costs more than running it.
   FOR v_space IN
     SELECT s.* FROM (VALUES
-      ('nearest_items_' || p_model_id, v_model.dimension, 'embedding', 'history_embedding'),
+      ('nearest_items_' || p_model_id, v_model.dimension, 'embedding', 'history_embedding', 100),
       ('nearest_cold_start_items_' || p_model_id, v_model.cold_start_dimension,
-       'cold_start_embedding', 'cold_start_history')) s (name, dimension, embedding, history)
+       -- Lifted vectors lie close together, so a narrow search would miss some.
+       'cold_start_embedding', 'cold_start_history', 400)) s (name, dimension, embedding, history, ef_search)
     WHERE s.dimension IS NOT NULL
   LOOP
     FOR v_old IN
@@ -32,7 +33,7 @@ CREATE FUNCTION recs.%3$s(
 ) RETURNS TABLE (item_id text, score real, reason text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path FROM CURRENT
-SET hnsw.ef_search = 100
+SET hnsw.ef_search = %6$s
 SET hnsw.iterative_scan = strict_order
 -- One plan for every user: follow the index in order of distance, stop at k rows that pass.
 SET plan_cache_mode = force_generic_plan
@@ -82,7 +83,8 @@ BEGIN
     ORDER BY f.rank, r.history_embedding <#> f.embedding;
 END
 $body$
-$create$, p_model_id, v_space.dimension, v_space.name, v_space.embedding, v_space.history);
+$create$, p_model_id, v_space.dimension, v_space.name, v_space.embedding, v_space.history,
+      v_space.ef_search);
     EXECUTE format('COMMENT ON FUNCTION recs.%I IS %L', v_space.name,
       'The items of model version ' || p_model_id || ' nearest to a user vector; made by recs.create_serving_function.');
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recs_reader') THEN

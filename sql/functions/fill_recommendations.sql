@@ -7,6 +7,12 @@ CREATE OR REPLACE FUNCTION recs.fill_recommendations(
 ) RETURNS TABLE (item_id text, score real, rank integer, tier text, reason text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path FROM CURRENT
+-- Follow the order of popularity and stop at k; never sort the catalog.
+SET enable_seqscan = off
+SET enable_hashjoin = off
+SET enable_mergejoin = off
+SET enable_sort = off
+SET enable_bitmapscan = off
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -7,6 +7,8 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path FROM CURRENT
 SET hnsw.ef_search = 200
 SET hnsw.iterative_scan = strict_order
+SET enable_seqscan = off
+SET enable_sort = off
 AS $$
 DECLARE
   v_content_dimension integer;
@@ -26,10 +28,10 @@ BEGIN
       SELECT i.item_id,
              CASE WHEN i.content_vector IS NULL
                THEN recs.encode_content($1, %1$s, i.title, i.description, i.attributes,
-                                        t.text_search_config::regconfig)
+                                        coalesce(t.text_search_config, 'english')::regconfig)
                ELSE l2_normalize(i.content_vector)::halfvec END AS content
       FROM recs.items i
-      JOIN recs.tenants t ON t.tenant_id = i.tenant_id
+      LEFT JOIN recs.tenants t ON t.tenant_id = i.tenant_id
       LEFT JOIN recs.item_embeddings e
         ON e.tenant_id = $1 AND e.model_id = %1$s AND e.item_id = i.item_id
       WHERE i.tenant_id = $1
@@ -50,7 +52,7 @@ BEGIN
         SELECT e.embedding::vector AS embedding, e.history_embedding::vector AS history,
                e.cold_start_embedding::vector AS z, e.cold_start_history::vector AS r,
                (e.similarity ^ 2)::real AS similarity,
-               (e.similarity ^ 2 * sqrt(sqrt(greatest(coalesce(p.popularity, 0), 1e-3))))::real AS weight
+               (e.similarity ^ 2 * greatest(coalesce(p.popularity, 0), 1e-3) ^ 0.1)::real AS weight
         FROM (
           SELECT x.item_id, x.embedding, x.history_embedding,
                  x.cold_start_embedding, x.cold_start_history,

@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION recs.recommend(
   p_include_seen boolean DEFAULT false,
   p_filter jsonb DEFAULT NULL
 ) RETURNS TABLE (item_id text, score real, rank integer, tier text, reason text)
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 SET search_path FROM CURRENT
 SET plan_cache_mode = force_generic_plan
 AS $$

@@ -3,7 +3,7 @@ CREATE OR REPLACE FUNCTION recs.similar_items(
   p_k integer DEFAULT 10,
   p_filter jsonb DEFAULT NULL
 ) RETURNS TABLE (item_id text, score real, rank integer, tier text, reason text)
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 SET search_path FROM CURRENT
 SET hnsw.ef_search = 100
 SET hnsw.iterative_scan = strict_order
