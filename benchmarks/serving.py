@@ -33,7 +33,7 @@ from recs.training.publishing import ItemVectors, Publication, UserVectors
 
 TARGET_RATIO = 1.5
 TARGET_RECALL = 0.99
-EF_SEARCH = 100  # what recs.nearest_items_<model> sets
+EF_SEARCH = 200  # what recs.nearest_items_<model> sets
 TRAINED_UNTIL = datetime(2024, 6, 1, tzinfo=UTC)
 
 

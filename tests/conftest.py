@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ POSTGRES_IMAGE = "pgvector/pgvector:0.8.4-pg18"
 
 
 @pytest.fixture(scope="session")
-def server_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def server_dsn() -> Iterator[str]:
     """Return the DSN of a server on which tests may create databases."""
     given = os.environ.get("RECS_TEST_DSN")
     if given:
@@ -34,8 +35,11 @@ def server_dsn(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         with PostgresContainer(POSTGRES_IMAGE) as container:
             yield database.libpq_dsn(container.get_connection_url())
     else:
-        folder = tmp_path_factory.mktemp("server") / "postgresql"
-        yield _fast(server.start(folder, keep_running=False).dsn)
+        # Outside pytest's own folder: a second pytest run by root closes that to the server's user.
+        with tempfile.TemporaryDirectory(prefix="recs-test-", ignore_cleanup_errors=True) as folder:
+            running = server.start(Path(folder) / "postgresql")
+            yield _fast(running.dsn)
+            server.stop(running.folder)
 
 
 def _docker_answers() -> bool:

@@ -265,4 +265,4 @@ def test_the_hnsw_index_is_built_with_the_options_given(engine: Engine, ids: lis
         ).scalar_one()
     assert "hnsw" in definition
     assert "m='16'" in definition
-    assert "ef_construction='128'" in definition
+    assert "ef_construction='200'" in definition

@@ -35,7 +35,7 @@ class IndexOptions:
     """How the HNSW index is built. `ef_construction` buys more recall than `ef_search` does."""
 
     m: int = 16
-    ef_construction: int = 128
+    ef_construction: int = 200
     maintenance_work_mem: str = "1GB"
     max_parallel_maintenance_workers: int = 2
 

@@ -14,7 +14,7 @@ BEGIN
   -- planning the same query by EXECUTE at every call costs more than running it.
   FOR v_space IN
     SELECT s.* FROM (VALUES
-      ('nearest_items_' || p_model_id, v_model.dimension, 'embedding', 'history_embedding', 100),
+      ('nearest_items_' || p_model_id, v_model.dimension, 'embedding', 'history_embedding', 200),
       ('nearest_cold_start_items_' || p_model_id, v_model.cold_start_dimension,
        -- Lifted vectors lie close together, so a narrow search would miss some.
        'cold_start_embedding', 'cold_start_history', 400)) s (name, dimension, embedding, history, ef_search)

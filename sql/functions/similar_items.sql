@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION recs.similar_items(
 ) RETURNS TABLE (item_id text, score real, rank integer, tier text, reason text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 SET search_path FROM CURRENT
-SET hnsw.ef_search = 100
+SET hnsw.ef_search = 200
 SET hnsw.iterative_scan = strict_order
 AS $$
 #variable_conflict use_column
