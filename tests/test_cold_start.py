@@ -1,0 +1,135 @@
+"""From interactions to answers, and what SQL does for newcomers against its reference in Python."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine, text
+
+from recs import Interaction, Item, Recommender
+from recs.learning import TrainingConfig
+from recs.learning.cold_items import neighbor_weights, place
+from recs.learning.content import fit_encoder
+from recs.training import evaluation, pipeline, reading
+
+pytestmark = pytest.mark.end_to_end
+GROUPS = ("teapot", "lantern", "blanket", "clock")
+COLOURS = ("red", "blue", "green", "white", "black")
+
+
+@pytest.fixture
+def trained(engine: Engine) -> Engine:
+    """Return a database whose users keep to one of four groups of items, with an active model."""
+    shop = Recommender(engine)
+    shop.upsert_items(
+        Item(f"{group}-{n}", f"{COLOURS[n % 5]} {group} number{n % 7}")
+        for group in GROUPS
+        for n in range(15)
+    )
+    random = np.random.default_rng(0)
+    shop.record_interactions(
+        Interaction(f"user-{u}", f"{GROUPS[u % 4]}-{n}")
+        for u in range(160)
+        for n in random.choice(15, 7, replace=False)
+    )
+    config = TrainingConfig(dimension=16, max_epochs=3, device="cpu")
+    pipeline.train_model(engine, config=config, force=True)
+    return engine
+
+
+def test_users_are_recommended_the_group_they_keep_to(trained: Engine) -> None:
+    for u in range(8):
+        rows = Recommender(trained).recommend(f"user-{u}", 5)
+        assert {row.item_id.split("-")[0] for row in rows} == {GROUPS[u % 4]}
+        assert {row.tier for row in rows} <= {"model", "fold_in"}
+
+
+def test_a_new_item_stands_among_its_like_before_its_insert_commits(trained: Engine) -> None:
+    with trained.connect() as connection:
+        shop = Recommender(connection)
+        shop.upsert_items([Item("new", "purple lantern number3")])
+        rows = shop.similar_items("new", 5)
+        assert {row.item_id.split("-")[0] for row in rows} == {"lantern"}
+        assert {row.tier for row in rows} == {"similar"}
+        connection.rollback()
+
+
+def test_sql_encodes_and_places_an_item_as_the_reference_does(trained: Engine) -> None:
+    before = reading.read(trained)
+    assert before.content.frequencies is not None
+    encoder = fit_encoder(before.content.frequencies)
+    content = encoder.encode(before.content.frequencies)
+    twin = before.item_ids.index("clock-4")
+    # The same words in the same number as an item that training knew.
+    Recommender(trained).upsert_items([Item("twin", "black clock number4")])
+    vectors = _vectors(trained)
+    assert vectors["twin"][1] == pytest.approx(content[twin], abs=2e-3)
+
+    popularity = np.array([_popularity(trained).get(item, 0) for item in before.item_ids])
+    weights = neighbor_weights(
+        content[[twin]], content, popularity=np.maximum(popularity, 1e-3), popularity_power=0.1
+    )
+    learned = np.array([vectors[item][0] for item in before.item_ids])
+    expected = place(weights, learned)[0]
+    assert vectors["twin"][0] == pytest.approx(expected / np.linalg.norm(expected), abs=5e-3)
+
+
+def test_the_view_for_newcomers_blends_by_support_and_is_ordered_by_what_it_shows(
+    trained: Engine,
+) -> None:
+    Recommender(trained).record_interactions([Interaction("newcomer", "teapot-1")])
+    with trained.connect() as connection:
+        rows = connection.execute(
+            text("SELECT * FROM recs.cold_start_users WHERE user_id = 'newcomer'"
+                 " ORDER BY score DESC LIMIT 10")
+        ).all()  # fmt: skip
+    assert rows[0].item_id.startswith("teapot-")
+    assert "teapot-1" not in {row.item_id for row in rows}
+    for row in rows:
+        blend = row.weight * row.similarity + (1 - row.weight) * row.popularity
+        assert row.score == pytest.approx(blend)
+        assert 0 < row.weight <= 1
+        assert row.support == 1
+
+
+def test_the_view_of_new_items_expects_of_them_what_their_neighbours_sell(trained: Engine) -> None:
+    Recommender(trained).upsert_items([Item("new", "red teapot number1")])
+    with trained.connect() as connection:
+        (row,) = connection.execute(
+            text("SELECT * FROM recs.cold_start_items WHERE item_id = 'new'")
+        ).all()
+    assert row.support == 0
+    assert row.weight == 0
+    assert row.score == pytest.approx(row.neighbor_popularity)
+    assert 0 < row.neighbor_popularity <= 1
+
+
+def test_a_deleted_item_takes_its_vectors_along(trained: Engine) -> None:
+    with trained.begin() as connection:
+        connection.execute(text("DELETE FROM recs.items WHERE item_id = 'clock-1'"))
+    assert "clock-1" not in _vectors(trained)
+
+
+def test_the_index_finds_what_exact_search_finds_in_the_space_each_user_is_served_from(
+    trained: Engine,
+) -> None:
+    with trained.connect() as connection:
+        recall = evaluation.ann_recall(connection, [f"user-{u}" for u in range(40)], k=5)
+    assert recall.mean() > 0.98
+
+
+def _vectors(engine: Engine) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT item_id, embedding::real[] AS q, content_embedding::real[] AS c"
+                 " FROM recs.item_embeddings")
+        ).all()  # fmt: skip
+    return {row.item_id: (np.array(row.q), np.array(row.c)) for row in rows}
+
+
+def _popularity(engine: Engine) -> dict[str, float]:
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT item_id, popularity FROM recs.item_popularity WHERE segment = ''")
+        )
+        return {row.item_id: row.popularity for row in rows}
