@@ -165,7 +165,6 @@ def _publication(engine: Engine, items: harness.Floats, seen: NDArray[np.int64])
             np.array([fingerprints[user] for user in users], np.int64),
         ),
         terms=None,
-        stranger_embedding=np.zeros(items.shape[1], np.float32),
         history_half_life=None,
         trained_until=TRAINED_UNTIL,
     )
@@ -226,7 +225,8 @@ class Queries:
         self._cursor = connection.cursor(binary=True)
         self._k = options.k
         self._plain = sql.SQL(
-            "SELECT item_id FROM {} ORDER BY embedding::halfvec({}) <#> %s LIMIT %s"
+            "SELECT item_id FROM {} WHERE source = 'interactions'"
+            " ORDER BY embedding::halfvec({}) <#> %s LIMIT %s"
         ).format(
             versions.partition("item_embeddings", shop.model_id), sql.Literal(options.dimension)
         )

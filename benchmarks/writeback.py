@@ -123,7 +123,6 @@ def _publication(vectors: harness.Floats) -> Publication:
             [], np.empty((0, dimension), np.float32), np.empty(0, np.int32), np.empty(0, np.int64)
         ),
         terms=None,
-        stranger_embedding=np.zeros(dimension, np.float32),
         history_half_life=None,
         trained_until=datetime(2024, 6, 1, tzinfo=UTC),
     )

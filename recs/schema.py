@@ -177,10 +177,6 @@ models = Table(
     Column("metric", Text, nullable=False, server_default=text(f"'{METRIC}'")),
     Column("content_dimension", Integer, comment="NULL: the model knows no content"),
     Column(
-        "stranger_embedding", VECTOR(),
-        comment="where a user without history stands; every user vector starts from it",
-    ),
-    Column(
         "history_half_life", Double,
         comment="days after which an interaction counts half in a user vector; NULL: never",
     ),
@@ -193,19 +189,32 @@ models = Table(
         comment="how many learned items, nearest by content, place a new item",
     ),
     Column(
-        "cold_start_dimension", Integer, comment="of the cold-start space; NULL: there is none"
+        "tower_dimension", Integer,
+        comment="of the two-tower model's part of vectors; NULL: compared as they are",
     ),
     Column(
-        "cold_start_kappa", Double, nullable=False, server_default=text("0"),
-        comment="how many interactions popularity is worth to a cold-start user",
+        "tower_weight", Double,
+        comment="what the two-tower model counts for a user of whom very much is known",
     ),
     Column(
-        "cold_start_half_life", Double,
-        comment="days after which an interaction counts half there and in popularity; NULL: never",
+        "tower_support", Double,
+        comment="distinct items of a user at which it counts half of that",
     ),
     Column(
-        "cold_start_support", Integer, nullable=False, server_default=text("0"),
-        comment="users with at most so many distinct items are served in the cold-start space",
+        "popularity_weight", Double,
+        comment="how many interactions popularity is worth to a user of whom little is known",
+    ),
+    Column(
+        "new_item_tower", Double,
+        comment="what the two-tower model counts for an item placed by its content",
+    ),
+    Column(
+        "new_item_bias", Double,
+        comment="added to the score of an item placed by its content",
+    ),
+    Column(
+        "embedding_scale", Double,
+        comment="what items were divided by for unit norm",
     ),
     _json("parameters"),
     _json("metrics"),
@@ -218,11 +227,23 @@ models = Table(
     ),
     CheckConstraint("dimension BETWEEN 1 AND 4000", name="dimension"),
     CheckConstraint(f"metric = '{METRIC}'", name="metric"),
-    CheckConstraint("vector_dims(stranger_embedding) = dimension", name="stranger_embedding"),
     CheckConstraint("history_half_life > 0", name="history_half_life"),
     CheckConstraint("content_neighbors > 0", name="content_neighbors"),
-    CheckConstraint("cold_start_kappa >= 0", name="cold_start_kappa"),
-    CheckConstraint("cold_start_half_life > 0", name="cold_start_half_life"),
+    CheckConstraint("tower_weight >= 0", name="tower_weight"),
+    CheckConstraint("tower_support > 0", name="tower_support"),
+    CheckConstraint("popularity_weight >= 0", name="popularity_weight"),
+    CheckConstraint("new_item_tower >= 0", name="new_item_tower"),
+    CheckConstraint("new_item_bias >= 0", name="new_item_bias"),
+    CheckConstraint("embedding_scale > 0", name="embedding_scale"),
+    # Popularity, newness and filling take three; associations stand between.
+    CheckConstraint(
+        "tower_dimension BETWEEN 1 AND dimension - 4", name="tower_dimension"
+    ),
+    CheckConstraint(
+        "num_nulls(tower_dimension, tower_weight, tower_support, popularity_weight,"
+        " new_item_tower, new_item_bias, embedding_scale) IN (0, 7)",
+        name="blend",
+    ),
     comment="model versions; the vectors of each lie in partitions of their own",
 )  # fmt: skip
 models_active_idx = Index(
@@ -251,14 +272,6 @@ item_embeddings = Table(
     Column(
         "history_embedding", HALFVEC(), nullable=False,
         comment="what one interaction with the item adds to a user vector",
-    ),
-    Column(
-        "cold_start_embedding", HALFVEC(),
-        comment="associations and popularity, lifted to unit norm; indexed with HNSW",
-    ),
-    Column(
-        "cold_start_history", HALFVEC(),
-        comment="what one interaction with the item adds to a cold-start user",
     ),
     Column("content_embedding", HALFVEC(), comment="unit norm; NULL: the item has no content"),
     Column(

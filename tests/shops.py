@@ -87,7 +87,6 @@ def publication(
         ),
         terms=None,
         **{
-            "stranger_embedding": np.zeros(dimension, np.float32),
             "history_half_life": half_life,
             "trained_until": TRAINED_UNTIL,
             **changes,

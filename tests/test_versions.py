@@ -18,9 +18,11 @@ from sqlalchemy.exc import DBAPIError
 from recs import Recommender, database
 from recs.errors import BadInput
 from recs.training import publishing, versions
+from recs.training.publishing import UserVectors
 from tests import shops
 
 N = 60
+ONE = np.ones(1, np.int64)
 
 
 @pytest.fixture
@@ -95,8 +97,14 @@ def test_a_flip_is_seen_at_commit_and_not_before(engine: Engine, ids: list[str])
     ("change", "message"),
     [
         ({"metric": "l2"}, "metric 'l2' is not served"),
-        ({"stranger_embedding": np.zeros(9, np.float32)}, "has dimension 9, expected 8"),
-        ({"stranger_embedding": np.full(8, np.nan, np.float32)}, "NaN or infinity"),
+        (
+            {"users": UserVectors(["u"], np.zeros((1, 9), np.float32), ONE, ONE)},
+            "has dimension 9, expected 8",
+        ),
+        (
+            {"users": UserVectors(["u"], np.full((1, 8), np.nan, np.float32), ONE, ONE)},
+            "NaN or infinity",
+        ),
     ],
 )
 def test_a_publication_that_does_not_fit_is_refused(

@@ -170,10 +170,6 @@ def upgrade() -> None:
         ),
         sa.Column("content_dimension", sa.Integer, comment="NULL: the model knows no content"),
         sa.Column(
-            "stranger_embedding", VECTOR(),
-            comment="where a user without history stands; every user vector starts from it",
-        ),
-        sa.Column(
             "history_half_life", sa.Double,
             comment="days after which an interaction counts half in a user vector; NULL: never",
         ),
@@ -186,22 +182,32 @@ def upgrade() -> None:
             comment="how many learned items, nearest by content, place a new item",
         ),
         sa.Column(
-            "cold_start_dimension", sa.Integer,
-            comment="of the cold-start space; NULL: there is none",
+            "tower_dimension", sa.Integer,
+            comment="of the two-tower model's part of vectors; NULL: compared as they are",
         ),
         sa.Column(
-            "cold_start_kappa", sa.Double, nullable=False, server_default=sa.text("0"),
-            comment="how many interactions popularity is worth to a cold-start user",
+            "tower_weight", sa.Double,
+            comment="what the two-tower model counts for a user of whom very much is known",
         ),
         sa.Column(
-            "cold_start_half_life", sa.Double,
-            comment="days after which an interaction counts half there and in popularity; "
-            "NULL: never",
+            "tower_support", sa.Double,
+            comment="distinct items of a user at which it counts half of that",
         ),
         sa.Column(
-            "cold_start_support", sa.Integer, nullable=False, server_default=sa.text("0"),
-            comment="users with at most so many distinct items are served in the cold-start "
-            "space",
+            "popularity_weight", sa.Double,
+            comment="how many interactions popularity is worth to a user of whom little is known",
+        ),
+        sa.Column(
+            "new_item_tower", sa.Double,
+            comment="what the two-tower model counts for an item placed by its content",
+        ),
+        sa.Column(
+            "new_item_bias", sa.Double,
+            comment="added to the score of an item placed by its content",
+        ),
+        sa.Column(
+            "embedding_scale", sa.Double,
+            comment="what items were divided by for unit norm",
         ),
         sa.Column("parameters", JSONB, nullable=False, server_default=EMPTY),
         sa.Column("metrics", JSONB, nullable=False, server_default=EMPTY),
@@ -218,15 +224,22 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint("dimension BETWEEN 1 AND 4000", name=op.f("models_dimension_check")),
         sa.CheckConstraint("metric = 'inner_product'", name=op.f("models_metric_check")),
-        sa.CheckConstraint(
-            "vector_dims(stranger_embedding) = dimension",
-            name=op.f("models_stranger_embedding_check"),
-        ),
         sa.CheckConstraint("history_half_life > 0", name=op.f("models_history_half_life_check")),
         sa.CheckConstraint("content_neighbors > 0", name=op.f("models_content_neighbors_check")),
-        sa.CheckConstraint("cold_start_kappa >= 0", name=op.f("models_cold_start_kappa_check")),
+        sa.CheckConstraint("tower_weight >= 0", name=op.f("models_tower_weight_check")),
+        sa.CheckConstraint("tower_support > 0", name=op.f("models_tower_support_check")),
+        sa.CheckConstraint("popularity_weight >= 0", name=op.f("models_popularity_weight_check")),
+        sa.CheckConstraint("new_item_tower >= 0", name=op.f("models_new_item_tower_check")),
+        sa.CheckConstraint("new_item_bias >= 0", name=op.f("models_new_item_bias_check")),
+        sa.CheckConstraint("embedding_scale > 0", name=op.f("models_embedding_scale_check")),
         sa.CheckConstraint(
-            "cold_start_half_life > 0", name=op.f("models_cold_start_half_life_check")
+            "tower_dimension BETWEEN 1 AND dimension - 4",
+            name=op.f("models_tower_dimension_check"),
+        ),
+        sa.CheckConstraint(
+            "num_nulls(tower_dimension, tower_weight, tower_support, popularity_weight,"
+            " new_item_tower, new_item_bias, embedding_scale) IN (0, 7)",
+            name=op.f("models_blend_check"),
         ),
         schema=S,
         comment="model versions; the vectors of each lie in partitions of their own",
@@ -250,14 +263,6 @@ def upgrade() -> None:
         sa.Column(
             "history_embedding", HALFVEC(), nullable=False,
             comment="what one interaction with the item adds to a user vector",
-        ),
-        sa.Column(
-            "cold_start_embedding", HALFVEC(),
-            comment="associations and popularity, lifted to unit norm; indexed with HNSW",
-        ),
-        sa.Column(
-            "cold_start_history", HALFVEC(),
-            comment="what one interaction with the item adds to a cold-start user",
         ),
         sa.Column(
             "content_embedding", HALFVEC(), comment="unit norm; NULL: the item has no content"

@@ -2,7 +2,8 @@
 
 from recs.learning.config import TIMELESS, Timescale, TrainingConfig
 from recs.learning.interactions import Interactions
-from recs.learning.trained import PooledUsers, TrainedModel, pool_history
+from recs.learning.space import PooledUsers, Space, fit_space
+from recs.learning.trained import TrainedModel
 from recs.learning.trainer import Progress, train
 
 __all__ = [
@@ -10,9 +11,10 @@ __all__ = [
     "Interactions",
     "PooledUsers",
     "Progress",
+    "Space",
     "Timescale",
     "TrainedModel",
     "TrainingConfig",
-    "pool_history",
+    "fit_space",
     "train",
 ]

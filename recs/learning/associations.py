@@ -36,10 +36,6 @@ class Associations:
     history: Floats
     items: Floats
 
-    def scores(self, weights: sp.csr_matrix) -> Floats:
-        """Compute sum_i w_ui r_i . z_j for users given as weights [U, I]; the result is [U, I]."""
-        return np.asarray((weights @ self.history) @ self.items.T, np.float32)
-
 
 def fit_associations(
     weights: sp.csr_matrix,
@@ -61,7 +57,9 @@ def fit_associations(
         weights.astype(np.float64), size, n_iter=POWER_ITERATIONS, random_state=seed
     )
     weight_of_item = _Ease(right.T, singular**2 / (singular**2 + ridge))
-    history, items = weight_of_item.decompose(min(dimension, weights.shape[1]), seed=seed)
+    found = weight_of_item.decompose(min(dimension, weights.shape[1]), seed=seed)
+    # A catalog of fewer items than dimensions leaves the rest zero: the layout does not change.
+    history, items = (np.pad(x, ((0, 0), (0, dimension - x.shape[1]))) for x in found)
     return Associations(history.astype(np.float32), items.astype(np.float32))
 
 

@@ -1,134 +1,289 @@
-"""How much popularity to mix into what is known of a newcomer: learned from simulated ones."""
+"""What a score is made of, by how much is known of a user: learned on held-out data."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recs.learning.associations import Associations, fit_associations
+from recs.learning.associations import Associations
 from recs.learning.interactions import Floats, Interactions
-from recs.learning.popularity import popularity
+from recs.learning.trained import TrainedModel, unit_rows
+from recs.learning.validation import Validation
 from recs.metrics import ndcg_at_k, recall_at_k
 
-POPULARITY_WEIGHT = 0.03
-CANDIDATES = (0.003, 0.01, 0.03, 0.1, 0.3)
+TOWER_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+TOWER_SUPPORTS = (3.0, 10.0, 30.0, 100.0, 300.0)
+POPULARITY_WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3)
 KNOWN_ITEMS = (1, 2, 3, 5, 10, 20)
-TO_FIND = 5  # a newcomer needs so many items beyond the known ones to be scored
 ENOUGH_USERS = 30
+WARM_USERS = 1000
 K = 20
+POOL = 100  # candidates taken from each signal
+TOLERANCE = 0.01  # of the verdict: less is noise, and the default stays
+CELLS = 1 << 25  # scores held at once
 
 Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
-class BlendWeights:
-    """What a cold-start user's score is made of.
+class Blend:
+    """What the score of item j for a user of n distinct items is made of, up to a factor.
 
-    score(u, j) = sum_i w_ui r_i . z_j + popularity_weight * popularity_j
+        score = tower_weight s t_u . q_j  +  v_u . z_j  +  popularity_weight (1 - s) / |v| pop_j
 
-    The sum grows with the number n of known items and popularity stays, so its share falls like
-    kappa / (n + kappa): a prior, worth a fixed number of interactions.
+    with s = n / (n + tower_support): t is the unit vector of the two-tower model, v the sum of
+    what the known items say by association and v_u its direction, pop_j popularity of the best
+    seller's. What many interactions are needed for grows with n, what needs none fades with it;
+    1 / |v| makes popularity a prior that is worth a fixed number of interactions.
+
+    A new item has no interactions: its place in the two-tower space is a guess, and counts
+    new_item_tower of a learned one; new_item_bias is added to its score, for it has no popularity.
 
     Args:
-        popularity_weight: popularity is of the best seller's, in [0, 1].
-        curve: recall@20 by known items n: (blend, associations alone, popularity alone).
+        curve: recall@20 by known items n, of the blend and of what it is made of.
     """
 
-    popularity_weight: float = POPULARITY_WEIGHT
-    curve: Mapping[int, tuple[float, float, float]] = field(default_factory=dict)
+    tower_weight: float = 0.8
+    tower_support: float = 100.0
+    popularity_weight: float = 0.03
+    new_item_tower: float = 0.15
+    new_item_bias: float = 0.2
+    curve: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+
+    def weights(self, support: NDArray[np.integer]) -> tuple[Floats, Floats]:
+        """Compute tower_weight s and popularity_weight (1 - s) for users of n items, each [U]."""
+        share = support / (support + self.tower_support)
+        tower, prior = self.tower_weight * share, self.popularity_weight * (1 - share)
+        return np.asarray(tower, np.float32), np.asarray(prior, np.float32)
 
 
 @dataclass(frozen=True)
-class _Newcomers:
-    """Users of whom the first n items are known: weights [V, I], and what they did later."""
+class Signals:
+    """What is blended: vectors of a two-tower model, associations [I, A] and popularity [I]."""
+
+    tower: TrainedModel
+    associations: Associations
+    popularity: Floats
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Users as far as they are known, and what they did next.
+
+    known [V, I] are weights; relevant is a list of V arrays of items.
+    """
 
     known: sp.csr_matrix
-    later: list[Indices]
+    relevant: Sequence[Indices]
+
+    @property
+    def support(self) -> NDArray[np.int32]:
+        """Count the distinct items known of each user, [V]."""
+        return np.asarray(np.diff(self.known.indptr), np.int32)
 
 
 def fit_blend(
     interactions: Interactions,
+    validation: Validation,
+    signals: Signals,
     *,
-    half_life_days: float,
-    share: float = 0.1,
-    max_users: int = 500,
-    seed: int = 0,
-) -> BlendWeights:
-    """Choose the popularity weight with the best recall@20 + ndcg@20, mean over n.
+    content: Floats | None = None,
+) -> Blend:
+    """Choose the weights with the best recall@20 + ndcg@20 on users that the signals have not seen.
 
-    A tenth of the users, drawn at random, are held out, associations and popularity fitted without
-    them, and each is replayed with its first n items. With under 30 users the default stays.
-    Deterministic with a seed.
+    Weights that are not clearly better than the defaults leave those as they are. Half of the
+    verdict is that of the validation slice's users, half that of its newcomers, who
+    are replayed with their first 1, 2, 3, 5, 10 and 20 items. The signals are of the slice's
+    training part. Where one half has under 30 users, the other decides; else the defaults stay.
     """
-    held_out = draw_users(interactions, share=share, max_users=max_users, seed=seed)
-    newcomers = {n: _replay(interactions, held_out, n) for n in KNOWN_ITEMS}
-    newcomers = {n: users for n, users in newcomers.items() if len(users.later) >= ENOUGH_USERS}
-    if not newcomers:
-        return BlendWeights()
-    rest = interactions.select(~np.isin(interactions.user, held_out))
-    sold = popularity(rest, half_life_days=half_life_days)
-    associations = fit_associations(rest.matrix(rest.history_weights(half_life_days)), seed=seed)
-    return _choose(newcomers, associations, sold)
+    half_life = signals.tower.half_life_days
+    situations = {n: replay(interactions, validation, n) for n in KNOWN_ITEMS}
+    situations[0] = _slice(validation, half_life)  # 0 stands for the regular users here
+    pools = {
+        n: _Pool.of(situation, signals)
+        for n, situation in situations.items()
+        if len(situation.relevant) >= ENOUGH_USERS
+    }
+    if not pools:
+        return Blend()
+    reference = {n: max(pool.value(Blend()), 1e-12) for n, pool in pools.items()}
+
+    def verdict(blend: Blend) -> float:
+        gains = {n: pool.value(blend) / reference[n] for n, pool in pools.items()}
+        newcomers = [gain for n, gain in gains.items() if n]
+        return gains.get(0, 0.0) + (float(np.mean(newcomers)) if newcomers else 0.0)
+
+    towers = [
+        Blend(tower_weight=weight, tower_support=support)
+        for weight, support in product(TOWER_WEIGHTS, TOWER_SUPPORTS)
+    ]
+    best = _choose(towers, verdict)
+    best = _choose([replace(best, popularity_weight=w) for w in POPULARITY_WEIGHTS], verdict)
+    curve = {
+        n: {
+            "blend": pool.recall(best),
+            **_alone(situations[n], signals, content),
+        }
+        for n, pool in pools.items()
+        if n
+    }
+    return replace(best, curve=curve)
 
 
-def draw_users(interactions: Interactions, *, share: float, max_users: int, seed: int) -> Indices:
-    """Draw users with enough items to be scored.
-
-    At random: the newest ones have seen the newest items, which popularity knows least, and choose
-    a weight that is too small for everybody else.
-    """
-    enough = np.flatnonzero(interactions.lengths >= KNOWN_ITEMS[0] + TO_FIND)
-    count = min(max_users, int(share * len(enough)))
-    return np.sort(np.random.default_rng(seed).permutation(enough)[:count])
+def _choose(blends: Sequence[Blend], verdict: Callable[[Blend], float]) -> Blend:
+    """Choose the blend nearest to the default among those that are as good as the best."""
+    verdicts = np.array([verdict(blend) for blend in blends])
+    good = np.flatnonzero(verdicts >= (1 - TOLERANCE) * verdicts.max())
+    return blends[min(good.tolist(), key=lambda n: (_distance(blends[n]), -verdicts[n]))]
 
 
-def blended_scores(
-    known: sp.csr_matrix, associations: Associations, sold: Floats, weight: float
-) -> Floats:
-    """Compute score(u, j) [V, I] as SQL does, -inf where j is known of u."""
-    scores = associations.scores(known) + np.float32(weight) * sold
-    rows, columns = known.nonzero()
-    scores[rows, columns] = -np.inf
-    return scores
+def _distance(blend: Blend) -> float:
+    """Compute by how many factors of e the weights differ from the default."""
+    default = Blend()
+    return sum(
+        abs(math.log(max(getattr(blend, name), 0.01) / getattr(default, name)))
+        for name in ("tower_weight", "tower_support", "popularity_weight")
+    )
 
 
-def _replay(interactions: Interactions, users: Indices, n: int) -> _Newcomers:
-    users = users[interactions.lengths[users] >= n + TO_FIND]
+def replay(interactions: Interactions, validation: Validation, n: int) -> Situation:
+    """Return the newcomers with their first n items known, as if these had just happened."""
+    known_items = np.bincount(validation.train.item, minlength=interactions.n_items) > 0
+    users = validation.newcomers
+    users = users[interactions.lengths[users] > n]
     starts, ends = interactions.offsets[users], interactions.offsets[users + 1]
     items = interactions.item.astype(np.int64)
-    first = [items[start : start + n] for start in starts]
-    known = sp.csr_matrix(
-        (np.ones(len(users) * n), np.concatenate([*first, []]), np.arange(len(users) + 1) * n),
-        shape=(len(users), interactions.n_items),
-    )
     later = [items[start + n : end] for start, end in zip(starts, ends, strict=True)]
-    return _Newcomers(known, later)
+    later = [some[known_items[some]] for some in later]
+    kept = np.flatnonzero([len(some) > 0 for some in later])
+    rows = (starts[kept][:, None] + np.arange(n)).ravel()
+    known = sp.csr_matrix(
+        (interactions.weight[rows], items[rows], np.arange(len(kept) + 1) * n),
+        shape=(len(kept), interactions.n_items),
+    )
+    return Situation(known, [later[row] for row in kept])
 
 
-def _choose(
-    newcomers: Mapping[int, _Newcomers], associations: Associations, sold: Floats
-) -> BlendWeights:
-    quality = {
-        weight: {n: _quality(users, associations, sold, weight) for n, users in newcomers.items()}
-        for weight in (0.0, *CANDIDATES)
-    }
-    best = max(CANDIDATES, key=lambda weight: sum(map(sum, quality[weight].values())))
-    nothing = Associations(associations.history * 0, associations.items)
-    curve = {
-        n: (quality[best][n][0], quality[0.0][n][0], _quality(users, nothing, sold, 1.0)[0])
-        for n, users in newcomers.items()
-    }
-    return BlendWeights(best, curve)
+def _slice(validation: Validation, half_life_days: float) -> Situation:
+    train = validation.train
+    users = validation.users[:: -(-len(validation.users) // WARM_USERS) or 1]
+    relevant = dict(zip(validation.users.tolist(), validation.held_out, strict=True))
+    known = train.matrix(train.history_weights(half_life_days))[users]
+    return Situation(sp.csr_matrix(known), [relevant[user] for user in users.tolist()])
 
 
-def _quality(
-    users: _Newcomers, associations: Associations, sold: Floats, weight: float
-) -> tuple[float, float]:
-    scores = blended_scores(users.known, associations, sold, weight)
-    k = min(K, scores.shape[1])
-    lists = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return recall_at_k(lists, users.later, k=k), ndcg_at_k(lists, users.later, k=k)
+@dataclass(frozen=True)
+class _Pool:
+    """The best items of a situation by each signal, [V, C], and each signal's score of them."""
+
+    items: Indices
+    tower: Floats
+    associations: Floats
+    popularity: Floats
+    strength: Floats  # |v|, [V]
+    support: NDArray[np.int32]
+    relevant: Sequence[Indices]
+
+    @staticmethod
+    def of(situation: Situation, signals: Signals) -> _Pool:
+        known = situation.known
+        towers = unit_rows(np.asarray(known @ signals.tower.history_embeddings, np.float32))
+        sums = np.asarray(known @ signals.associations.history, np.float32)
+        directions = unit_rows(sums)
+        step = max(1, CELLS // known.shape[1])
+        blocks = [
+            _best(
+                known[start : start + step],
+                towers[start : start + step] @ signals.tower.item_embeddings.T,
+                directions[start : start + step] @ signals.associations.items.T,
+                signals.popularity,
+            )
+            for start in range(0, known.shape[0], step)
+        ]
+        items, tower, associations, popularity = (
+            np.concatenate(parts) for parts in zip(*blocks, strict=True)
+        )
+        return _Pool(
+            items=items,
+            tower=tower,
+            associations=associations,
+            popularity=popularity,
+            strength=np.linalg.norm(sums, axis=1).astype(np.float32),
+            support=situation.support,
+            relevant=situation.relevant,
+        )
+
+    def lists(self, blend: Blend) -> Indices:
+        """Return the K best items by a blend, [V, K]."""
+        tower, prior = blend.weights(self.support)
+        prior = np.asarray(prior / np.maximum(self.strength, 1e-6), np.float32)
+        scores = (
+            tower[:, None] * self.tower + self.associations + prior[:, None] * self.popularity
+        )  # [V, C]
+        return _top(self.items, scores)
+
+    def recall(self, blend: Blend) -> float:
+        """Compute recall@20."""
+        lists = self.lists(blend)
+        return recall_at_k(lists, self.relevant, k=lists.shape[1])
+
+    def value(self, blend: Blend) -> float:
+        """Compute recall@20 + ndcg@20."""
+        lists = self.lists(blend)
+        k = lists.shape[1]
+        return recall_at_k(lists, self.relevant, k=k) + ndcg_at_k(lists, self.relevant, k=k)
+
+
+def _best(
+    known: sp.csr_matrix, tower: Floats, associations: Floats, popularity: Floats
+) -> tuple[Indices, Floats, Floats, Floats]:
+    """Find the POOL best unseen items of each signal, and drop what another signal found too."""
+    seen = known.nonzero()
+    sold = np.tile(popularity, (known.shape[0], 1))
+    for scores in (tower, associations, sold):
+        scores[seen] = -np.inf
+    size = min(POOL, tower.shape[1])
+    items = np.sort(
+        np.concatenate(
+            [
+                np.argpartition(-scores, size - 1, axis=1)[:, :size]
+                for scores in (tower, associations, sold)
+            ],
+            axis=1,
+        ),
+        axis=1,
+    )
+    barred = np.zeros(items.shape, np.bool_)
+    barred[:, 1:] = items[:, 1:] == items[:, :-1]
+    found = [np.take_along_axis(scores, items, axis=1) for scores in (tower, associations, sold)]
+    barred |= np.isneginf(found[1])
+    found[0][barred], found[1][barred], found[2][barred] = 0, -np.inf, 0
+    return items, found[0], found[1], found[2]
+
+
+def _top(items: Indices, scores: Floats) -> Indices:
+    k = min(K, items.shape[1])
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(items, order, axis=1)
+
+
+def _alone(situation: Situation, signals: Signals, content: Floats | None) -> Mapping[str, float]:
+    """Compute the recall@20 of popularity and of content for the curve."""
+    known = situation.known
+    alone = {"popularity": np.tile(signals.popularity, (known.shape[0], 1))}
+    if content is not None:
+        profiles = unit_rows(np.asarray(known @ content, np.float32))
+        alone["content"] = np.asarray(profiles @ content.T, np.float32)
+    result = {}
+    for name, scores in alone.items():
+        scores[known.nonzero()] = -np.inf
+        k = min(K, scores.shape[1])
+        lists = np.argpartition(-scores, k - 1, axis=1)[:, :k].astype(np.int64)
+        result[name] = recall_at_k(lists, situation.relevant, k=k)
+    return result

@@ -36,13 +36,16 @@ class TrainingConfig:
     """Defaults that carry small and large, timed and timeless data.
 
     Args:
-        dimension: D of every vector.
+        dimension: D of the two-tower model's vectors.
+        association_dimension: of the associations' vectors, see associations.
         temperature: logits are cosine / temperature.
         batch_size: users in a batch; less in small data, for ten steps an epoch.
         n_negatives: items drawn uniformly for a batch, beside the targets of its users.
         history_share: bounds of the uniform share of a user's items that is input; the rest are
             targets.
         learning_rate_decay: factor after each epoch.
+        warmup_steps: over which the learning rate rises from 0. A shop that is learned in a hundred
+            steps is overfitted by large ones; a large one does not notice.
         history_smoothing: strength a of the last step, p <- p + a S p over the graph.
         timescales: tried on a validation slice where there are times; the best one stays.
         epochs: how many; None finds the number on the validation slice, then trains on everything.
@@ -53,9 +56,11 @@ class TrainingConfig:
     """
 
     dimension: int = 128
+    association_dimension: int = 128
     temperature: float = 0.12
     learning_rate: float = 0.004
-    learning_rate_decay: float = 0.9
+    learning_rate_decay: float = 0.95
+    warmup_steps: int = 200
     batch_size: int = 512
     n_negatives: int = 1024
     history_share: tuple[float, float] = (0.3, 0.9)

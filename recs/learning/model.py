@@ -20,17 +20,16 @@ class TwoTower(nn.Module):
         super().__init__()
         self.history = nn.Parameter(torch.from_numpy(history_embeddings.copy()))  # P [I, D]
         self.items = nn.Parameter(torch.from_numpy(item_embeddings.copy()))  # Q [I, D]
-        self.stranger = nn.Parameter(torch.zeros(item_embeddings.shape[1]))  # b [D]
 
     def user_tower(self, items: Tensor, weights: Tensor, offsets: Tensor) -> Tensor:
-        """Compute normalize(b + sum_i w_i p_i), [B, D].
+        """Compute normalize(sum_i w_i p_i), [B, D].
 
         items [H] and weights [H] are the histories end to end; offsets [B] is where each starts.
         """
         sums = F.embedding_bag(
             items, self.history, offsets, mode="sum", per_sample_weights=weights
         )  # [B, D]
-        return F.normalize(self.stranger + sums, dim=1)
+        return F.normalize(sums, dim=1)
 
     def item_tower(self, items: Tensor | None = None) -> Tensor:
         """Compute q = normalize(Q), of some items or of all, [N, D]."""

@@ -20,7 +20,6 @@ class TrainedModel:
         item_embeddings: q, [I, D], unit norm.
         history_embeddings: p, [I, D]; a zero row for an item nobody has interacted with and that
             has no content.
-        stranger_embedding: b, [D].
         learned: [I], false where a vector was placed by content alone, or by chance.
         timescale: the one chosen; its half_life_days is inf where time carries nothing.
         trial: the best model of the validation slice, which has not seen what was held out; None
@@ -30,7 +29,6 @@ class TrainedModel:
 
     item_embeddings: Floats
     history_embeddings: Floats
-    stranger_embedding: Floats
     learned: NDArray[np.bool_]
     timescale: Timescale
     temperature: float
@@ -44,28 +42,13 @@ class TrainedModel:
         return self.timescale.half_life_days
 
 
-@dataclass(frozen=True)
-class PooledUsers:
-    """Users as SQL makes them.
-
-    history [U, D] = sum_i w_ui p_i; embeddings [U, D] = normalize(b + history); support [U] counts
-    distinct items.
-    """
-
-    history: Floats
-    embeddings: Floats
-    support: NDArray[np.int32]
-
-
-def pool_history(interactions: Interactions, model: TrainedModel) -> PooledUsers:
-    """Compute the vectors of all users, in training or not, from their distinct items.
+def tower_users(interactions: Interactions, model: TrainedModel) -> Floats:
+    """Compute normalize(sum_i w_ui p_i) of all users from their distinct items, [U, D].
 
     w_ui = weight * 0.5 ** (max(0, trained_until - last_occurred_at) / half_life).
     """
     weights = interactions.matrix(interactions.history_weights(model.half_life_days))
-    history = np.asarray(weights @ model.history_embeddings, np.float32)
-    embeddings = unit_rows(model.stranger_embedding + history)
-    return PooledUsers(history, embeddings, interactions.lengths.astype(np.int32))
+    return unit_rows(np.asarray(weights @ model.history_embeddings, np.float32))
 
 
 def unit_rows(vectors: Floats) -> Floats:

@@ -18,7 +18,7 @@ from recs.learning.interactions import Floats, Interactions
 from recs.learning.losses import sampled_softmax
 from recs.learning.model import TwoTower
 from recs.learning.sampling import Batch, Sampler
-from recs.learning.trained import TrainedModel, pool_history, unit_rows
+from recs.learning.trained import TrainedModel, tower_users, unit_rows
 from recs.learning.validation import Validation, hold_out, score
 
 
@@ -158,6 +158,7 @@ class _Run:
     ) -> None:
         self._interactions, self._timescale, self._config = interactions, timescale, config
         self._timings = timings
+        self._steps = self._epochs = 0
         self._device = _device(config.device)
         self._sampler = Sampler(
             interactions, timescale, config=config, generator=np.random.default_rng(config.seed)
@@ -181,12 +182,19 @@ class _Run:
                 loss = self._loss(batch)
                 total += loss.item()
             with self._timings.measure("backward"):
+                self._set_learning_rate()
                 self._optimizer.zero_grad()
                 loss.backward()  # type: ignore[no-untyped-call]
                 self._optimizer.step()
-        for group in self._optimizer.param_groups:
-            group["lr"] *= self._config.learning_rate_decay
+        self._epochs += 1
         return total / max(len(self._sampler), 1)
+
+    def _set_learning_rate(self) -> None:
+        config = self._config
+        self._steps += 1
+        rate = config.learning_rate * config.learning_rate_decay**self._epochs
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate * min(1.0, self._steps / max(config.warmup_steps, 1))
 
     def _loss(self, batch: Batch) -> Tensor:
         to = self._to
@@ -212,7 +220,7 @@ class _Run:
     def score(self, model: TrainedModel, validation: Validation) -> tuple[float, float]:
         """Compute recall@20 and ndcg@20 of a model as it would be served."""
         with self._timings.measure("validate"):
-            users = pool_history(self._interactions, model).embeddings[validation.users]
+            users = tower_users(self._interactions, model)[validation.users]
             return score(self._to(users), self._to(model.item_embeddings), validation)
 
     def result(self) -> TrainedModel:
@@ -224,7 +232,6 @@ class _Run:
         return TrainedModel(
             item_embeddings=unit_rows(items),
             history_embeddings=history * seen[:, None],
-            stranger_embedding=self._model.stranger.detach().cpu().numpy().copy(),
             learned=seen,
             timescale=self._timescale,
             temperature=self._config.temperature,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -15,18 +15,23 @@ from recs.metrics import ndcg_at_k, recall_at_k
 K = 20
 ENOUGH_USERS = 100
 BLOCK = 1024
+NEWCOMER_ITEMS = 6  # one to know and five to find
+NEWCOMER_SHARE = 0.1
+NEWCOMERS = 500
 
 
 @dataclass(frozen=True)
 class Validation:
     """What to train on, and what its users did with the rest.
 
-    users [V] have items in both; held_out is a list of V arrays of item indices.
+    users [V] have items in both; held_out is a list of V arrays of item indices. Newcomers [N] are
+    users whom the training part knows nothing of, all the better to be replayed.
     """
 
     train: Interactions
     users: Indices
     held_out: list[Indices]
+    newcomers: Indices = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def hold_out(
@@ -34,7 +39,21 @@ def hold_out(
 ) -> Validation:
     """Split off the latest share: of everybody's time if enough users span the cut, else of each
     user's own items; a random share of each user's items where there are no times.
+
+    Of the users with six items or more, a tenth, 500 at most, are newcomers: drawn at random, since
+    the newest ones have seen the newest items, which popularity knows least.
     """
+    newcomers = _draw_newcomers(interactions, generator)
+    if len(newcomers):
+        regulars = interactions.select(~np.isin(interactions.user, newcomers))
+        rest = _hold_out(regulars, share, max_users, generator)
+        return replace(rest, newcomers=newcomers)
+    return _hold_out(interactions, share, max_users, generator)
+
+
+def _hold_out(
+    interactions: Interactions, share: float, max_users: int, generator: np.random.Generator
+) -> Validation:
     if interactions.has_times:
         cut = float(np.quantile(interactions.first_occurred_at, 1 - share))
         validation = split_at(interactions, cut=cut, max_users=max_users, generator=generator)
@@ -50,6 +69,12 @@ def split_at(
     """Split at a moment, in days: hold out the pairs that first occurred after it."""
     held = interactions.first_occurred_at > cut
     return _split(interactions, held, max_users, generator, until=cut)
+
+
+def _draw_newcomers(interactions: Interactions, generator: np.random.Generator) -> Indices:
+    enough = np.flatnonzero(interactions.lengths >= NEWCOMER_ITEMS)
+    count = min(NEWCOMERS, int(NEWCOMER_SHARE * len(enough)))
+    return np.sort(generator.permutation(enough)[:count])
 
 
 def score(users: Tensor, item_embeddings: Tensor, validation: Validation) -> tuple[float, float]:
@@ -77,13 +102,17 @@ def top_items(users: Tensor, item_embeddings: Tensor, validation: Validation) ->
 
 def _top(users: Tensor, item_embeddings: Tensor, validation: Validation, start: int) -> Indices:
     scores = users @ item_embeddings.T  # [block, I]
-    data = validation.train
-    for row, user in enumerate(validation.users[start : start + BLOCK]):
-        seen = data.item[data.offsets[user] : data.offsets[user + 1]]
-        scores[row, torch.from_numpy(seen.astype(np.int64)).to(scores.device)] = -torch.inf
+    rows, items = seen_pairs(validation.train, validation.users[start : start + BLOCK])
+    scores[torch.from_numpy(rows), torch.from_numpy(items)] = -torch.inf
     k = min(K, scores.shape[1])
     top: Indices = torch.topk(scores, k, dim=1).indices.cpu().numpy()
     return top
+
+
+def seen_pairs(interactions: Interactions, users: Indices) -> tuple[Indices, Indices]:
+    """Return, for every item of each user, the user's place in `users` and the item."""
+    known = interactions.matrix(np.ones(len(interactions), np.float32))[users].tocoo()
+    return known.row.astype(np.int64), known.col.astype(np.int64)
 
 
 def _split(

@@ -44,19 +44,14 @@ WHERE tenant_id = recs.current_tenant() AND user_id = ANY(:users) AND occurred_a
 
 _BY_MODEL = text("SELECT user_id, item_id, tier FROM recs.recommend_many(:users, :k) ORDER BY rank")
 
-# The indexes are on a cast to the dimension; without that cast this is an exact search, in the
-# space that recommend() serves the user from.
+# The indexes are on a cast to the dimension; without that cast this is an exact search.
 _EXACT = text("""
 SELECT u.user_id, f.item_id
 FROM unnest(CAST(:users AS text[])) u (user_id)
 JOIN recs.models m ON m.tenant_id = recs.current_tenant() AND m.state = 'active'
 CROSS JOIN LATERAL recs.user_vector(u.user_id, m.model_id) v
-LEFT JOIN LATERAL recs.cold_start_vector(u.user_id, m.model_id) c
-  ON v.support <= m.cold_start_support
 CROSS JOIN LATERAL (
-  SELECT e.item_id,
-         CASE WHEN c.embedding IS NULL THEN e.embedding <#> v.embedding::halfvec
-              ELSE e.cold_start_embedding <#> c.embedding::halfvec END AS distance
+  SELECT e.item_id, e.embedding <#> v.embedding::halfvec AS distance
   FROM recs.item_embeddings e
   JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id AND i.available
   WHERE e.tenant_id = m.tenant_id AND e.model_id = m.model_id

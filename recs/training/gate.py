@@ -6,19 +6,20 @@ learned from everything. Figures are recall@20 and ndcg@20, see recs.metrics.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from pgvector import HalfVector, Vector
 from pgvector.psycopg import register_vector
+from psycopg.rows import dict_row
 from sqlalchemy import Engine
 
 from recs.database import PIN_SEARCH_PATH, driver_connection
-from recs.learning import Interactions, Timescale, TrainedModel, TrainingConfig, pool_history
+from recs.learning import Interactions, Space, TrainingConfig
+from recs.learning.blend import Blend
 from recs.learning.interactions import decay
 from recs.learning.validation import Validation, hold_out, score, split_at
 from recs.training import versions
@@ -73,25 +74,25 @@ class Verdict:
 
 def judge(
     interactions: Interactions,
-    model: TrainedModel,
-    active: TrainedModel | None,
+    trial: Space | None,
+    active: Space | None,
     *,
+    validation: Validation,
     active_until: float,
-    popularity_half_life: float,
 ) -> Verdict:
-    """Compare the trial of `model` with popularity and with the active model.
+    """Compare a trial with popularity and with the active model.
+
+    The trial has not seen the validation slice.
 
     The active model is compared on interactions that neither has seen: those after the trial's
     slice began and after `active_until` (days), with all histories folded in up to there.
     """
-    trial, config = model.trial, model.config
     if trial is None:
         return Verdict(
             0, None, None, None, ["nothing could be held out, so nothing is known of the model"], []
         )
-    validation = validation_of(interactions, config)
     own = _score(trial, validation)
-    popularity = _score_popularity(validation, popularity_half_life)
+    popularity = _score_popularity(validation, trial.half_life_days)
     refusals, notes, pair = [], [], None
     if own.value <= popularity.value:
         refusals.append(
@@ -102,8 +103,8 @@ def judge(
         later = split_at(
             interactions,
             cut=max(validation.train.trained_until, active_until),
-            max_users=config.validation_users,
-            generator=np.random.default_rng(config.seed),
+            max_users=len(validation.users),
+            generator=np.random.default_rng(0),
         )
         if len(later.users) < ENOUGH_USERS:
             notes.append(
@@ -130,7 +131,7 @@ def validation_of(interactions: Interactions, config: TrainingConfig) -> Validat
     )
 
 
-def read_active(engine: Engine, item_ids: Sequence[str]) -> tuple[TrainedModel, float] | None:
+def read_active(engine: Engine, item_ids: Sequence[str]) -> tuple[Space, float] | None:
     """Read the active version's vectors for a catalog, and its trained_until in days.
 
     Items that the version does not know have zero rows, and are never retrieved.
@@ -142,11 +143,9 @@ def read_active(engine: Engine, item_ids: Sequence[str]) -> tuple[TrainedModel, 
         driver = driver_connection(connection)
         driver.execute(PIN_SEARCH_PATH)
         register_vector(driver)
-        head = driver.execute(
-            "SELECT stranger_embedding, history_half_life FROM recs.models WHERE model_id = %s",
-            [active.model_id],
-        ).fetchone()
-        assert head is not None  # noqa: S101 - active_version just read it
+        with driver.cursor(row_factory=dict_row) as cursor:
+            model = cursor.execute(_MODEL, [active.model_id]).fetchone()
+        assert model is not None  # noqa: S101 - active_version just read it
         number = {item: n for n, item in enumerate(item_ids)}
         item_embeddings = np.zeros((len(item_ids), active.dimension), np.float32)
         history_embeddings = np.zeros_like(item_embeddings)
@@ -159,25 +158,36 @@ def read_active(engine: Engine, item_ids: Sequence[str]) -> tuple[TrainedModel, 
             for item_id, embedding, history in cursor:
                 n = number.get(item_id)
                 if n is not None:
-                    item_embeddings[n] = _array(embedding)
-                    history_embeddings[n] = _array(history)
-        stranger, half_life = head
-        model = TrainedModel(
+                    item_embeddings[n] = embedding.to_numpy()
+                    history_embeddings[n] = history.to_numpy()
+        space = Space(
             item_embeddings=item_embeddings,
             history_embeddings=history_embeddings,
-            stranger_embedding=_array(stranger),
+            tower_dimension=model["tower_dimension"] or active.dimension,
+            scale=model["embedding_scale"] or 1.0,
+            half_life_days=model["history_half_life"] or math.inf,
             learned=np.any(item_embeddings != 0, axis=1),
-            timescale=Timescale(half_life or np.inf),
-            temperature=1.0,
-            config=TrainingConfig(dimension=active.dimension),
+            blend=_blend(model),
         )
-        return model, active.trained_until.timestamp() / SECONDS_A_DAY
+        return space, active.trained_until.timestamp() / SECONDS_A_DAY
 
 
-def _score(model: TrainedModel, validation: Validation) -> Figures:
-    users = pool_history(validation.train, model).embeddings[validation.users]
+_MODEL = """
+SELECT history_half_life, tower_dimension, tower_weight, tower_support, popularity_weight,
+       new_item_tower, new_item_bias, embedding_scale
+FROM recs.models WHERE model_id = %s"""
+
+
+def _blend(model: Mapping[str, Any]) -> Blend | None:
+    if model["tower_dimension"] is None:
+        return None
+    return Blend(**{f.name: model[f.name] for f in fields(Blend) if f.name in model})
+
+
+def _score(space: Space, validation: Validation) -> Figures:
+    users = space.pool(validation.train).embeddings[validation.users]
     return Figures(
-        *score(torch.from_numpy(users), torch.from_numpy(model.item_embeddings), validation)
+        *score(torch.from_numpy(users), torch.from_numpy(space.item_embeddings), validation)
     )
 
 
@@ -188,10 +198,6 @@ def _score_popularity(validation: Validation, half_life: float) -> Figures:
     popularity = np.bincount(train.item, weights, minlength=train.n_items).astype(np.float32)
     ones = torch.ones(len(validation.users), 1)
     return Figures(*score(ones, torch.from_numpy(popularity[:, None]), validation))
-
-
-def _array(vector: HalfVector | Vector) -> NDArray[np.float32]:
-    return vector.to_numpy().astype(np.float32)
 
 
 def _named(prefix: str, figures: Figures | None) -> Mapping[str, float]:

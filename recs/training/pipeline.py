@@ -14,13 +14,13 @@ import numpy as np
 from sqlalchemy import Engine, text
 
 from recs.errors import NothingToLearn
-from recs.learning import Interactions, TrainedModel, TrainingConfig, pool_history, train
-from recs.learning.cold_start import ColdStart, fit_cold_start
+from recs.learning import Interactions, Space, TrainedModel, TrainingConfig, fit_space, train
 from recs.learning.content import ContentEncoder, fit_encoder
 from recs.learning.interactions import Floats
 from recs.learning.trained import unit_rows
 from recs.training import gate, publishing, reading, versions
 from recs.training.publishing import (
+    BlendWeights,
     IndexOptions,
     ItemVectors,
     Publication,
@@ -103,21 +103,20 @@ def train_model(
         clock.done("encode content")
         model = _learn(interactions, config, on_progress)
         clock.done("learn")
-        cold_start = fit_cold_start(
-            interactions, model, gate.validation_of(interactions, model.config)
-        )
-        clock.done("learn cold start")
+        validation = gate.validation_of(interactions, config)
+        space, trial = fit_space(interactions, model, validation, content=content)
+        clock.done("blend")
         active = gate.read_active(engine, data.item_ids)
         verdict = gate.judge(
             interactions,
-            model,
+            trial,
             active and active[0],
+            validation=validation,
             active_until=active[1] if active else -math.inf,
-            popularity_half_life=cold_start.half_life_days,
         )
         clock.done("gate")
         publication = _publication(
-            data, interactions, model, cold_start, encoder, content, verdict.document()
+            data, interactions, model, space, encoder, content, verdict.document()
         )
         publishing.publish(engine, model_id, publication, index=index, on_progress=on_progress)
         clock.done("publish")
@@ -187,41 +186,51 @@ def _publication(
     data: TrainingData,
     interactions: Interactions,
     model: TrainedModel,
-    cold_start: ColdStart,
+    space: Space,
     encoder: ContentEncoder | None,
     content: Floats | None,
     gate_figures: Mapping[str, Any],
 ) -> Publication:
     """Put together what is learned; items without interactions are placed in SQL when activated."""
-    users = pool_history(interactions, model)
-    learned = np.flatnonzero(model.learned)
+    users = space.pool(interactions)
+    learned = np.flatnonzero(space.learned)
     return Publication(
         items=ItemVectors(
             [data.item_ids[j] for j in learned.tolist()],
-            model.item_embeddings[learned],
-            model.history_embeddings[learned],
+            space.item_embeddings[learned],
+            space.history_embeddings[learned],
             None if content is None else content[learned],
-            cold_start.item_embeddings[learned],
-            cold_start.history_embeddings[learned],
         ),
         users=UserVectors(data.user_ids, users.history, users.support, data.fingerprint),
         terms=None
         if encoder is None
         else TermVectors(data.content.terms, encoder.idf, encoder.term_vectors),
-        stranger_embedding=model.stranger_embedding,
-        history_half_life=_finite(model.half_life_days),
+        history_half_life=_finite(space.half_life_days),
         trained_until=data.trained_until,
-        cold_start_kappa=cold_start.blend.popularity_weight,
-        cold_start_half_life=_finite(cold_start.half_life_days),
-        cold_start_support=cold_start.support,
+        blend=_blend_weights(space),
         parameters=_plain(asdict(model.config)),
         metrics={
             "gate": gate_figures,
-            "cold_start_curve": cold_start.blend.curve,
+            "cold_start_curve": space.blend.curve if space.blend else {},
             "epochs": model.metrics["epochs"],
             "seconds": model.metrics["seconds"],
             "shares": model.metrics["shares"],
         },
+    )
+
+
+def _blend_weights(space: Space) -> BlendWeights | None:
+    blend = space.blend
+    if blend is None:
+        return None
+    return BlendWeights(
+        tower_dimension=space.tower_dimension,
+        tower_weight=blend.tower_weight / space.tower_length,
+        tower_support=blend.tower_support,
+        popularity_weight=blend.popularity_weight,
+        new_item_tower=blend.new_item_tower * space.tower_length,
+        new_item_bias=blend.new_item_bias,
+        embedding_scale=space.scale,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from itertools import repeat
 from typing import Any
@@ -49,16 +49,12 @@ class ItemVectors:
         embedding: [I, D], unit norm.
         history_embedding: [I, D].
         content_embedding: [I, C], unit norm, a zero row where an item has no content; or None.
-        cold_start_embedding: [I, E], unit norm; or None.
-        cold_start_history: [I, E]; or None.
     """
 
     item_ids: Sequence[str]
     embedding: Floats
     history_embedding: Floats
     content_embedding: Floats | None = None
-    cold_start_embedding: Floats | None = None
-    cold_start_history: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -85,18 +81,32 @@ class TermVectors:
 
 
 @dataclass(frozen=True)
+class BlendWeights:
+    """What the parts of a version's vectors count for; see the columns of recs.models."""
+
+    tower_dimension: int
+    tower_weight: float
+    tower_support: float
+    popularity_weight: float
+    new_item_tower: float
+    new_item_bias: float
+    embedding_scale: float
+
+
+@dataclass(frozen=True)
 class Publication:
-    """All that a version consists of; see the columns of recs.models."""
+    """All that a version consists of; see the columns of recs.models.
+
+    Args:
+        blend: None where vectors have no parts and are compared as they are.
+    """
 
     items: ItemVectors
     users: UserVectors
     terms: TermVectors | None
-    stranger_embedding: Floats
     history_half_life: float | None
     trained_until: datetime
-    cold_start_kappa: float = 0.0
-    cold_start_half_life: float | None = None
-    cold_start_support: int = 0
+    blend: BlendWeights | None = None
     metric: str = METRIC
     parameters: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
@@ -155,7 +165,6 @@ def check(publication: Publication) -> None:
     for name, vectors in (
         ("history_embedding", items.history_embedding),
         ("user history", publication.users.history),
-        ("stranger_embedding", publication.stranger_embedding[None]),
     ):
         _check_dimension(name, vectors, dimension)
         _check_finite(name, vectors)
@@ -233,7 +242,7 @@ def _publish_items(
     columns = {
         "model_id": "int8", "item_id": "text", "embedding": "halfvec",
         "history_embedding": "halfvec", "content_embedding": "halfvec",
-        "cold_start_embedding": "halfvec", "cold_start_history": "halfvec", "source": "text",
+        "source": "text",
     }  # fmt: skip
     # An insertion order that follows similarity costs the graph recall; a shuffled one does not.
     order = np.random.default_rng(0).permutation(len(items.item_ids))
@@ -243,8 +252,6 @@ def _publish_items(
         _half_vectors(items.embedding, order),
         _half_vectors(items.history_embedding, order),
         _half_vectors(items.content_embedding, order, zero_is_null=True),
-        _half_vectors(items.cold_start_embedding, order),
-        _half_vectors(items.cold_start_history, order),
         repeat("interactions"),
         strict=False,
     )
@@ -324,13 +331,18 @@ def _build_index(
     report("build index", 0, total)
     for setting in ("maintenance_work_mem", "max_parallel_maintenance_workers"):
         driver.execute("SELECT set_config(%s, %s, true)", [setting, str(getattr(options, setting))])
-    indexed = {"embedding": publication.items.embedding.shape[1]}
-    if publication.items.content_embedding is not None:
-        indexed["content_embedding"] = publication.items.content_embedding.shape[1]
-    if publication.items.cold_start_embedding is not None:
-        indexed["cold_start_embedding"] = publication.items.cold_start_embedding.shape[1]
-    for column, dimension in indexed.items():
-        create_hnsw_index(driver, model_id, column, dimension, options)
+    dimension = publication.items.embedding.shape[1]
+    learned = sql.SQL("source = 'interactions'")
+    # What has only content lies in an index of its own: among learned items it would be a dense
+    # cluster that a graph search gets lost in, and this one stays as it was built.
+    new = sql.SQL("source = 'content'")
+    create_hnsw_index(driver, model_id, "embedding", dimension, options, where=learned)
+    create_hnsw_index(driver, model_id, "embedding", dimension, options, where=new, prefix="new_")
+    content = publication.items.content_embedding
+    if content is not None:
+        create_hnsw_index(
+            driver, model_id, "content_embedding", content.shape[1], options, where=learned
+        )
     report("build index", total, total)
 
 
@@ -340,19 +352,23 @@ def create_hnsw_index(
     column: str,
     dimension: int,
     options: IndexOptions,
+    *,
+    where: sql.SQL,
+    prefix: str = "",
 ) -> None:
-    """Build the HNSW index of one vector column of a version's partition."""
+    """Build an HNSW index of one vector column, of some rows of a version's partition."""
     driver.execute(
         sql.SQL(
             "CREATE INDEX {} ON {} USING hnsw (({}::halfvec({})) halfvec_ip_ops)"
-            " WITH (m = {}, ef_construction = {})"
+            " WITH (m = {}, ef_construction = {}) WHERE {}"
         ).format(
-            sql.Identifier(f"item_embeddings_{model_id}_{column}_idx"),
+            sql.Identifier(f"item_embeddings_{model_id}_{prefix}{column}_idx"),
             versions.partition("item_embeddings", model_id),
             sql.Identifier(column),
             sql.Literal(dimension),
             sql.Literal(options.m),
             sql.Literal(options.ef_construction),
+            where,
         )
     )
 
@@ -374,27 +390,25 @@ def _attach(driver: psycopg.Connection[Any], name: str, model_id: int) -> None:
 
 def _mark_ready(driver: psycopg.Connection[Any], model_id: int, publication: Publication) -> None:
     content = publication.items.content_embedding
-    cold_start = publication.items.cold_start_embedding
+    blend = {} if publication.blend is None else asdict(publication.blend)
     driver.execute(
-        "UPDATE recs.models SET state = 'ready', dimension = %s, metric = %s,"
-        " cold_start_dimension = %s, cold_start_kappa = %s, cold_start_half_life = %s,"
-        " cold_start_support = %s,"
-        " content_dimension = %s, stranger_embedding = %s, history_half_life = %s,"
-        " trained_until = %s, parameters = parameters || %s::jsonb,"
-        " metrics = metrics || %s::jsonb WHERE model_id = %s",
-        [
-            publication.items.embedding.shape[1],
-            publication.metric,
-            None if cold_start is None else cold_start.shape[1],
-            publication.cold_start_kappa,
-            publication.cold_start_half_life,
-            publication.cold_start_support,
-            None if content is None else content.shape[1],
-            Vector(publication.stranger_embedding),
-            publication.history_half_life,
-            publication.trained_until,
-            json.dumps(publication.parameters, default=str),
-            json.dumps(publication.metrics, default=str),
-            model_id,
-        ],
+        "UPDATE recs.models SET state = 'ready', dimension = %(dimension)s, metric = %(metric)s,"
+        " content_dimension = %(content_dimension)s, history_half_life = %(history_half_life)s,"
+        " trained_until = %(trained_until)s, tower_dimension = %(tower_dimension)s,"
+        " tower_weight = %(tower_weight)s, tower_support = %(tower_support)s,"
+        " popularity_weight = %(popularity_weight)s, new_item_tower = %(new_item_tower)s,"
+        " new_item_bias = %(new_item_bias)s, embedding_scale = %(embedding_scale)s,"
+        " parameters = parameters || %(parameters)s::jsonb,"
+        " metrics = metrics || %(metrics)s::jsonb WHERE model_id = %(model_id)s",
+        {
+            **{column.name: blend.get(column.name) for column in fields(BlendWeights)},
+            "dimension": publication.items.embedding.shape[1],
+            "metric": publication.metric,
+            "content_dimension": None if content is None else content.shape[1],
+            "history_half_life": publication.history_half_life,
+            "trained_until": publication.trained_until,
+            "parameters": json.dumps(publication.parameters, default=str),
+            "metrics": json.dumps(publication.metrics, default=str),
+            "model_id": model_id,
+        },
     )

@@ -3,37 +3,28 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path FROM CURRENT
 AS $$
 DECLARE
-  v_model record;
-  v_space record;
+  v_dimension integer;
+  v_name text := 'nearest_items_' || p_model_id;
   v_old regprocedure;
 BEGIN
-  SELECT m.dimension, m.cold_start_dimension INTO STRICT v_model
-    FROM recs.models m WHERE m.model_id = p_model_id;
+  SELECT m.dimension INTO STRICT v_dimension FROM recs.models m WHERE m.model_id = p_model_id;
+  FOR v_old IN
+    SELECT p.oid FROM pg_proc p
+    WHERE p.pronamespace = 'recs'::regnamespace AND p.proname = v_name
+  LOOP
+    EXECUTE format('DROP FUNCTION %s', v_old);  -- an earlier release may have had other arguments
+  END LOOP;
   -- The index of a version is on a cast to its dimension, which must stand in the query as a
   -- constant. In a function of the version's own it does, and the plan is made once a session;
   -- planning the same query by EXECUTE at every call costs more than running it.
-  FOR v_space IN
-    SELECT s.* FROM (VALUES
-      ('nearest_items_' || p_model_id, v_model.dimension, 'embedding', 'history_embedding', 200),
-      ('nearest_cold_start_items_' || p_model_id, v_model.cold_start_dimension,
-       -- Lifted vectors lie close together, so a narrow search would miss some.
-       'cold_start_embedding', 'cold_start_history', 400)) s (name, dimension, embedding, history, ef_search)
-    WHERE s.dimension IS NOT NULL
-  LOOP
-    FOR v_old IN
-      SELECT p.oid FROM pg_proc p
-      WHERE p.pronamespace = 'recs'::regnamespace AND p.proname = v_space.name
-    LOOP
-      EXECUTE format('DROP FUNCTION %s', v_old);  -- an earlier release may have had other arguments
-    END LOOP;
-    EXECUTE format($create$
-CREATE FUNCTION recs.%3$s(
+  EXECUTE format($create$
+CREATE FUNCTION recs.%3$I(
   p_tenant_id text, p_user_id text, p_embedding halfvec, p_k integer, p_include_seen boolean,
   p_filter jsonb, p_exact boolean, p_already text[]
 ) RETURNS TABLE (item_id text, score real, reason text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path FROM CURRENT
-SET hnsw.ef_search = %6$s
+SET hnsw.ef_search = 200
 SET hnsw.iterative_scan = strict_order
 -- One plan for every user: follow the index in order of distance, stop at k rows that pass.
 SET plan_cache_mode = force_generic_plan
@@ -44,31 +35,50 @@ AS $body$
 BEGIN
   RETURN QUERY
     WITH found AS MATERIALIZED (
-      (SELECT e.item_id, e.%4$I AS embedding, -(e.%4$I::halfvec(%2$s) <#> p_embedding) AS score
+      -- Learned items and new ones have an index each: placed by content alone, new ones lie so
+      -- close together that a search among all of them would not find its way.
+      (SELECT e.item_id, e.embedding, -(e.embedding::halfvec(%2$s) <#> p_embedding) AS score
        FROM recs.item_embeddings e
        JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id
-       WHERE NOT p_exact AND e.model_id = %1$s AND e.tenant_id = p_tenant_id AND i.available
+       WHERE NOT p_exact AND e.source = 'interactions'
+         AND e.model_id = %1$s AND e.tenant_id = p_tenant_id AND i.available
          AND (p_filter IS NULL OR i.attributes @> p_filter)
          AND (p_include_seen OR NOT EXISTS (
            SELECT FROM recs.interactions s
            WHERE s.tenant_id = p_tenant_id AND s.user_id = p_user_id AND s.item_id = e.item_id))
-       ORDER BY e.%4$I::halfvec(%2$s) <#> p_embedding
+       ORDER BY e.embedding::halfvec(%2$s) <#> p_embedding
        LIMIT p_k)
       UNION ALL
-      (SELECT e.item_id, e.%4$I AS embedding, -(e.%4$I <#> p_embedding)
+      (SELECT e.item_id, e.embedding, -(e.embedding::halfvec(%2$s) <#> p_embedding) AS score
        FROM recs.item_embeddings e
        JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id
-       WHERE p_exact AND e.item_id <> ALL (p_already) AND e.model_id = %1$s AND e.tenant_id = p_tenant_id AND i.available
+       WHERE NOT p_exact AND e.source = 'content'
+         AND e.model_id = %1$s AND e.tenant_id = p_tenant_id AND i.available
          AND (p_filter IS NULL OR i.attributes @> p_filter)
          AND (p_include_seen OR NOT EXISTS (
            SELECT FROM recs.interactions s
            WHERE s.tenant_id = p_tenant_id AND s.user_id = p_user_id AND s.item_id = e.item_id))
-       ORDER BY e.%4$I <#> p_embedding
+       ORDER BY e.embedding::halfvec(%2$s) <#> p_embedding
        LIMIT p_k)
-    ), ranked AS (
-      SELECT row_number() OVER () AS rank, f.* FROM found f
+      UNION ALL
+      (SELECT e.item_id, e.embedding, -(e.embedding <#> p_embedding) AS score
+       FROM recs.item_embeddings e
+       JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id
+       WHERE p_exact AND e.item_id <> ALL (p_already)
+         AND e.model_id = %1$s AND e.tenant_id = p_tenant_id AND i.available
+         AND (p_filter IS NULL OR i.attributes @> p_filter)
+         AND (p_include_seen OR NOT EXISTS (
+           SELECT FROM recs.interactions s
+           WHERE s.tenant_id = p_tenant_id AND s.user_id = p_user_id AND s.item_id = e.item_id))
+       ORDER BY e.embedding <#> p_embedding
+       LIMIT p_k)
+    ), ranked AS MATERIALIZED (
+      SELECT row_number() OVER (ORDER BY f.score DESC, f.item_id) AS rank, f.*
+      FROM found f
+      ORDER BY f.score DESC, f.item_id
+      LIMIT p_k
     ), recent AS MATERIALIZED (
-      SELECT h.%5$I AS history_embedding, coalesce(nullif(t.title, ''), t.item_id) AS title
+      SELECT h.history_embedding, coalesce(nullif(t.title, ''), t.item_id) AS title
       FROM (SELECT x.item_id FROM recs.interactions x
             WHERE x.tenant_id = p_tenant_id AND x.user_id = p_user_id
             ORDER BY x.occurred_at DESC LIMIT 3) l
@@ -83,20 +93,18 @@ BEGIN
     ORDER BY f.rank, r.history_embedding <#> f.embedding;
 END
 $body$
-$create$, p_model_id, v_space.dimension, v_space.name, v_space.embedding, v_space.history,
-      v_space.ef_search);
-    EXECUTE format('COMMENT ON FUNCTION recs.%I IS %L', v_space.name,
-      'The items of model version ' || p_model_id || ' nearest to a user vector; made by recs.create_serving_function.');
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recs_reader') THEN
-      EXECUTE format('REVOKE ALL ON FUNCTION recs.%I FROM PUBLIC', v_space.name);
-      EXECUTE format('GRANT EXECUTE ON FUNCTION recs.%I TO recs_reader', v_space.name);
-    END IF;
-  END LOOP;
+$create$, p_model_id, v_dimension, v_name);
+  EXECUTE format('COMMENT ON FUNCTION recs.%I IS %L', v_name,
+    'The items of model version ' || p_model_id || ' nearest to a user vector; made by recs.create_serving_function.');
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recs_reader') THEN
+    EXECUTE format('REVOKE ALL ON FUNCTION recs.%I FROM PUBLIC', v_name);
+    EXECUTE format('GRANT EXECUTE ON FUNCTION recs.%I TO recs_reader', v_name);
+  END IF;
 END
 $$;
 
 COMMENT ON FUNCTION recs.create_serving_function(bigint) IS
-  'Create the functions that search the indexes of one model version; publishing calls it.';
+  'Create the function that searches the index of one model version; publishing calls it.';
 
 SELECT recs.create_serving_function(m.model_id)
 FROM recs.models m WHERE m.state IN ('ready', 'active', 'retired');

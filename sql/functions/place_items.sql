@@ -11,18 +11,20 @@ SET enable_seqscan = off
 SET enable_sort = off
 AS $$
 DECLARE
+  v_dimension integer;
   v_content_dimension integer;
   v_neighbors integer;
   v_rows bigint;
 BEGIN
-  SELECT m.content_dimension, m.content_neighbors INTO v_content_dimension, v_neighbors
+  SELECT m.dimension, m.content_dimension, m.content_neighbors
+    INTO v_dimension, v_content_dimension, v_neighbors
     FROM recs.models m WHERE m.tenant_id = p_tenant_id AND m.model_id = p_model_id;
   IF v_content_dimension IS NULL THEN
     RETURN 0;  -- the model knows no content: a new item is found by its newness alone
   END IF;
   -- A new item stands in the middle of the learned items whose content is like its own. Each counts
   -- by the square of the similarity, and a little by its popularity: what sells is what the new
-  -- item will be compared with. The reference in Python: recs.learning.cold_items.
+  -- item will be compared with. The reference in Python: recs.learning.space.Space.place.
   EXECUTE format($q$
     WITH new AS MATERIALIZED (
       SELECT i.item_id,
@@ -40,22 +42,16 @@ BEGIN
                  ELSE i.item_id = ANY ($2) AND e.source IS DISTINCT FROM 'interactions' END
     ), placed AS (
       SELECT n.item_id, n.content,
-             sum(array_fill(k.weight, ARRAY[vector_dims(k.embedding)])::vector * k.embedding) AS q,
-             sum(array_fill(k.weight, ARRAY[vector_dims(k.embedding)])::vector * k.history) AS p,
-             sum(k.weight) AS total,
-             -- Associations keep their norms, and popularity: the plain mean, then lifted again.
-             sum(array_fill(k.similarity, ARRAY[vector_dims(k.z)])::vector * k.z) AS z,
-             sum(array_fill(k.similarity, ARRAY[vector_dims(k.z)])::vector * k.r) AS r,
-             sum(k.similarity) AS similarity
+             array_fill((1 / sum(k.weight))::real, ARRAY[$3])::vector
+               * sum(array_fill(k.weight, ARRAY[$3])::vector * k.embedding) AS mean,
+             array_fill((1 / sum(k.weight))::real, ARRAY[$3])::vector
+               * sum(array_fill(k.weight, ARRAY[$3])::vector * k.history) AS history
       FROM new n
       CROSS JOIN LATERAL (
         SELECT e.embedding::vector AS embedding, e.history_embedding::vector AS history,
-               e.cold_start_embedding::vector AS z, e.cold_start_history::vector AS r,
-               (e.similarity ^ 2)::real AS similarity,
                (e.similarity ^ 2 * greatest(coalesce(p.popularity, 0), 1e-3) ^ 0.1)::real AS weight
         FROM (
           SELECT x.item_id, x.embedding, x.history_embedding,
-                 x.cold_start_embedding, x.cold_start_history,
                  -(x.content_embedding::halfvec(%2$s) <#> n.content) AS similarity
           FROM recs.item_embeddings x
           WHERE x.tenant_id = $1 AND x.model_id = %1$s AND x.source = 'interactions'
@@ -71,24 +67,25 @@ BEGIN
       GROUP BY n.item_id, n.content
     )
     INSERT INTO recs.item_embeddings
-      (tenant_id, model_id, item_id, embedding, history_embedding, content_embedding,
-       cold_start_embedding, cold_start_history, source)
-    SELECT $1, %1$s, p.item_id, l2_normalize(p.q)::halfvec,
-           (array_fill((1 / p.total)::real, ARRAY[vector_dims(p.p)])::vector * p.p)::halfvec,
-           p.content,
-           recs.lift(array_fill((1 / p.similarity)::real, ARRAY[vector_dims(p.z)])::vector * p.z)::halfvec,
-           (array_fill((1 / p.similarity)::real, ARRAY[vector_dims(p.r)])::vector * p.r)::halfvec,
-           'content'
+      (tenant_id, model_id, item_id, embedding, history_embedding, content_embedding, source)
+    SELECT $1, %1$s, p.item_id,
+           CASE WHEN m.tower_dimension IS NULL THEN l2_normalize(p.mean)
+           ELSE recs.fill_norm(
+             -- The parts: two-tower model, associations, popularity (none yet), newness.
+             array_fill((m.new_item_tower / m.embedding_scale)::real, ARRAY[m.tower_dimension])::vector
+               * l2_normalize(subvector(p.mean, 1, m.tower_dimension))
+             || subvector(p.mean, m.tower_dimension + 1, $3 - m.tower_dimension - 3)
+             || ARRAY[0, m.new_item_bias / m.embedding_scale]::real[]::vector) END::halfvec,
+           p.history::halfvec, p.content, 'content'
     FROM placed p
-    WHERE vector_norm(p.q) > 0
+    JOIN recs.models m ON m.tenant_id = $1 AND m.model_id = %1$s
+    WHERE vector_norm(p.mean) > 0
     ON CONFLICT (tenant_id, model_id, item_id) DO UPDATE
       SET embedding = excluded.embedding, history_embedding = excluded.history_embedding,
-          content_embedding = excluded.content_embedding,
-          cold_start_embedding = excluded.cold_start_embedding,
-          cold_start_history = excluded.cold_start_history
+          content_embedding = excluded.content_embedding
       WHERE recs.item_embeddings.source = 'content'$q$,
     p_model_id, v_content_dimension, v_neighbors)
-    USING p_tenant_id, p_item_ids;
+    USING p_tenant_id, p_item_ids, v_dimension;
   GET DIAGNOSTICS v_rows = ROW_COUNT;
   RETURN v_rows;
 END

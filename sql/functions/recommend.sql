@@ -15,19 +15,16 @@ DECLARE
   v_exact boolean;
   v_embedding vector;
   v_stored boolean := true;
-  v_support integer;
-  v_cold_start_support integer;
-  v_cold_start vector;
-  v_space text := 'nearest_items_';
   v_items text[] := '{}';
 BEGIN
   IF p_k IS NULL OR p_k NOT BETWEEN 1 AND 1000 THEN
     PERFORM recs.check_k(p_k);
   END IF;
   -- Most users did nothing since training: their stored sum, if it still fits, is all it takes.
-  SELECT m.model_id, m.cold_start_support, u.support,
-         l2_normalize(m.stranger_embedding + u.history)
-    INTO v_model_id, v_cold_start_support, v_support, v_embedding
+  SELECT m.model_id,
+         l2_normalize(recs.blend_user(u.history, u.support, m.tower_dimension, m.tower_weight,
+                                      m.tower_support, m.popularity_weight))
+    INTO v_model_id, v_embedding
     FROM recs.models m
     LEFT JOIN recs.user_embeddings u
       ON u.tenant_id = v_tenant AND u.model_id = m.model_id AND u.user_id = p_user_id
@@ -35,25 +32,16 @@ BEGIN
                           WHERE i.tenant_id = v_tenant AND i.user_id = p_user_id)
     WHERE m.tenant_id = v_tenant AND m.state = 'active';
   IF v_model_id IS NOT NULL AND v_embedding IS NULL THEN
-    SELECT u.embedding, u.support, u.stored INTO v_embedding, v_support, v_stored
+    SELECT u.embedding, u.stored INTO v_embedding, v_stored
       FROM recs.user_vector(p_user_id, v_model_id) u;
   END IF;
   IF v_embedding IS NOT NULL THEN
     tier := CASE WHEN v_stored THEN 'model' ELSE 'fold_in' END;
-    -- Where training found the cold-start space better for users of whom so little is known.
-    IF v_support <= v_cold_start_support THEN
-      SELECT c.embedding INTO v_cold_start FROM recs.cold_start_vector(p_user_id, v_model_id) c;
-      IF v_cold_start IS NOT NULL THEN
-        v_embedding := v_cold_start;
-        v_space := 'nearest_cold_start_items_';
-        tier := 'fold_in';
-      END IF;
-    END IF;
     FOREACH v_exact IN ARRAY ARRAY[false, true] LOOP
       -- An index scan gives up after hnsw.max_scan_tuples. Where few items pass, search them all.
       EXIT WHEN cardinality(v_items) = p_k;
       FOR item_id, score, reason IN EXECUTE
-        format('SELECT * FROM recs.%I($1, $2, $3, $4, $5, $6, $7, $8)', v_space || v_model_id)
+        format('SELECT * FROM recs.%I($1, $2, $3, $4, $5, $6, $7, $8)', 'nearest_items_' || v_model_id)
         USING v_tenant, p_user_id, v_embedding::halfvec, p_k - cardinality(v_items),
               p_include_seen, p_filter, v_exact, v_items
       LOOP

@@ -23,7 +23,7 @@ BEGIN
     RAISE EXCEPTION 'item % is not in the catalog', coalesce(quote_literal(p_item_id), 'NULL')
       USING ERRCODE = 'no_data_found', HINT = 'insert it into recs.items first';
   END IF;
-  SELECT m.model_id, m.dimension INTO v_model
+  SELECT m.model_id, m.dimension, m.tower_dimension INTO v_model
     FROM recs.models m WHERE m.tenant_id = v_tenant AND m.state = 'active';
   IF FOUND THEN
     EXECUTE format('SELECT e.embedding, e.source FROM recs.item_embeddings e
@@ -35,19 +35,38 @@ BEGIN
       SELECT f.* FROM recs.fill_recommendations(NULL, p_k, true, p_filter, ARRAY[p_item_id]) f;
     RETURN;
   END IF;
+  -- Who chose it, by both parts alike; how popular or new the others are is not the question.
+  IF v_model.tower_dimension IS NOT NULL THEN
+    v_embedding := l2_normalize(
+      l2_normalize(subvector(v_embedding, 1, v_model.tower_dimension))
+      || l2_normalize(subvector(v_embedding, v_model.tower_dimension + 1,
+                                v_model.dimension - v_model.tower_dimension - 3))
+      || ARRAY[0, 0, 0]::halfvec);
+  END IF;
   RETURN QUERY EXECUTE format($q$
     WITH found AS MATERIALIZED (
-      SELECT e.item_id, (-(e.embedding::halfvec(%1$s) <#> $1))::real AS score, e.source
-      FROM recs.item_embeddings e
-      JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id
-      WHERE e.model_id = %2$s AND e.tenant_id = $2 AND i.available AND e.item_id <> $3 %3$s
-      ORDER BY e.embedding::halfvec(%1$s) <#> $1
-      LIMIT $4
+      (SELECT e.item_id, (-(e.embedding::halfvec(%1$s) <#> $1))::real AS score, e.source
+       FROM recs.item_embeddings e
+       JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id
+       WHERE e.model_id = %2$s AND e.tenant_id = $2 AND e.source = 'interactions' AND i.available
+         AND e.item_id <> $3 %3$s
+       ORDER BY e.embedding::halfvec(%1$s) <#> $1
+       LIMIT $4)
+      UNION ALL
+      (SELECT e.item_id, (-(e.embedding::halfvec(%1$s) <#> $1))::real AS score, e.source
+       FROM recs.item_embeddings e
+       JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id
+       WHERE e.model_id = %2$s AND e.tenant_id = $2 AND e.source = 'content' AND i.available
+         AND e.item_id <> $3 %3$s
+       ORDER BY e.embedding::halfvec(%1$s) <#> $1
+       LIMIT $4)
     )
     SELECT f.item_id, f.score, (row_number() OVER (ORDER BY f.score DESC, f.item_id))::integer,
            'similar',
            CASE WHEN 'content' IN ($6, f.source) THEN 'by its content, like ' ELSE 'chosen by the same users as ' END || $7
-    FROM found f$q$,
+    FROM found f
+    ORDER BY f.score DESC, f.item_id
+    LIMIT $4$q$,
     v_model.dimension, v_model.model_id,
     CASE WHEN p_filter IS NOT NULL THEN 'AND i.attributes @> $5' END)
     USING v_embedding, v_tenant, p_item_id, p_k, p_filter, v_source, v_title;

@@ -1,9 +1,10 @@
 CREATE OR REPLACE FUNCTION recs.user_vector(p_user_id text, p_model_id bigint DEFAULT NULL)
-RETURNS TABLE (embedding vector, support integer, recent integer, stored boolean)
+RETURNS TABLE (history vector, embedding vector, support integer, recent integer, stored boolean)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path FROM CURRENT
 SET plan_cache_mode = force_generic_plan
 AS $$
+#variable_conflict use_column
 DECLARE
   v_tenant text := recs.current_tenant();
   v_model record;
@@ -14,7 +15,8 @@ DECLARE
   v_all integer;
   v_recent integer;
 BEGIN
-  SELECT m.model_id, m.dimension, m.stranger_embedding, m.history_half_life, m.trained_until
+  SELECT m.model_id, m.dimension, m.history_half_life, m.trained_until, m.tower_dimension,
+         m.tower_weight, m.tower_support, m.popularity_weight
     INTO v_model
     FROM recs.models m
     WHERE m.tenant_id = v_tenant
@@ -36,7 +38,10 @@ BEGIN
     v_support := 0;
   ELSIF v_recent = 0 THEN
     RETURN QUERY
-      SELECT l2_normalize(v_model.stranger_embedding + v_history), v_support, 0, true;
+      SELECT v_history,
+             l2_normalize(recs.blend_user(v_history, v_support, v_model.tower_dimension,
+               v_model.tower_weight, v_model.tower_support, v_model.popularity_weight)),
+             v_support, 0, true;
     RETURN;
   END IF;
   RETURN QUERY
@@ -61,17 +66,21 @@ BEGIN
         ON e.tenant_id = v_tenant AND e.model_id = v_model.model_id AND e.item_id = h.item_id
       WHERE h.last IS DISTINCT FROM h.before
     ), summed AS (
-      SELECT sum(array_fill(w.weight::real, ARRAY[v_model.dimension])::vector * w.p) AS history,
-             (count(*) FILTER (WHERE w.is_new))::integer AS support
-      FROM weighted w
+      SELECT coalesce(v_history + s.sum, s.sum) AS history, s.support + v_support AS support
+      FROM (
+        SELECT sum(array_fill(w.weight::real, ARRAY[v_model.dimension])::vector * w.p) AS sum,
+               (count(*) FILTER (WHERE w.is_new))::integer AS support
+        FROM weighted w
+      ) s
+      WHERE s.sum IS NOT NULL
     )
-    SELECT l2_normalize(v_model.stranger_embedding + s.history
-                        + coalesce(v_history, s.history - s.history)),
-           s.support + v_support, v_recent, v_history IS NOT NULL
-    FROM summed s
-    WHERE s.history IS NOT NULL;
+    SELECT s.history,
+           l2_normalize(recs.blend_user(s.history, s.support, v_model.tower_dimension,
+             v_model.tower_weight, v_model.tower_support, v_model.popularity_weight)),
+           s.support, v_recent, v_history IS NOT NULL
+    FROM summed s;
 END
 $$;
 
 COMMENT ON FUNCTION recs.user_vector(text, bigint) IS
-  'A user''s unit vector in a model version (NULL: the active one), from the interactions visible now: the stored sum plus what came since, or folded in from all of them. No row: nothing is known of the user.';
+  'A user''s unit vector in a model version (NULL: the active one) and the sum it is made from, by the interactions visible now: the stored sum plus what came since, or folded in from all of them. No row: nothing is known of the user.';

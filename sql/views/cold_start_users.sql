@@ -16,7 +16,13 @@ FROM (
   SELECT n.tenant_id, n.user_id FROM recs.interactions n
 ) u
 JOIN recs.models m ON m.tenant_id = u.tenant_id AND m.state = 'active'
-CROSS JOIN LATERAL recs.cold_start_vector(u.user_id, m.model_id) v
+CROSS JOIN LATERAL recs.user_vector(u.user_id, m.model_id) v
+CROSS JOIN LATERAL (
+  SELECT recs.blend_user(v.history, v.support, m.tower_dimension, m.tower_weight, m.tower_support,
+                         m.popularity_weight) AS everything,
+         recs.blend_user(v.history, v.support, m.tower_dimension, m.tower_weight, m.tower_support,
+                         0) AS all_but_popularity
+) b
 CROSS JOIN LATERAL (
   SELECT l2_normalize(avg(h.content_embedding::vector))::halfvec AS content
   FROM (SELECT s.item_id FROM recs.interactions s
@@ -26,9 +32,8 @@ CROSS JOIN LATERAL (
     ON h.tenant_id = u.tenant_id AND h.model_id = m.model_id AND h.item_id = l.item_id
 ) t
 CROSS JOIN LATERAL (
-  -- Candidates: what goes with what the user knows, and what sells. Scored below, with the
-  -- popularity of now.
-  (SELECT n.item_id FROM recs.nearest_cold_start_items(u.user_id, v.embedding, 200) n)
+  -- Candidates: what is near the user, and what sells. Scored below, with the popularity of now.
+  (SELECT n.item_id FROM recs.nearest_items(u.user_id, v.embedding, 200) n)
   UNION
   (SELECT p.item_id FROM recs.item_popularity p
    WHERE p.tenant_id = u.tenant_id AND p.segment = '' ORDER BY p.popularity DESC LIMIT 200)
@@ -41,13 +46,14 @@ LEFT JOIN recs.item_popularity p
 CROSS JOIN LATERAL (
   SELECT coalesce(p.popularity / (SELECT max(b.popularity) FROM recs.item_popularity b
                                   WHERE b.tenant_id = u.tenant_id AND b.segment = ''), 0) AS popularity,
-         -- The space is lifted by 1 / sqrt(2); a mean over the interactions, decayed like them.
-         sqrt(2) * -(e.cold_start_embedding <#> v.history::halfvec) / v.weight AS similarity,
-         v.weight / (v.weight + m.cold_start_kappa) AS weight
+         coalesce(m.embedding_scale, 1)
+           * -(e.embedding::vector <#> b.all_but_popularity) AS similarity,
+         -- The vectors differ in one coordinate, which popularity is multiplied by.
+         1 / (1 + (b.everything <-> b.all_but_popularity)) AS weight
 ) k
 WHERE u.tenant_id = (SELECT recs.current_tenant())
   AND NOT EXISTS (SELECT FROM recs.interactions s
                   WHERE s.tenant_id = u.tenant_id AND s.user_id = u.user_id AND s.item_id = c.item_id);
 
 COMMENT ON VIEW recs.cold_start_users IS
-  'For a user with few interactions: score = weight * similarity + (1 - weight) * popularity, weight = n / (n + kappa), n the decayed number of interactions. Ask for one user: WHERE user_id = .. ORDER BY score DESC LIMIT k. A user of whom nothing is known has no row: see recs.popular_items.';
+  'For a user with few interactions, what recs.recommend() weighs: score = weight * similarity + (1 - weight) * popularity, popularity of the best seller''s, weight nearer 1 the more is known of the user (see recs.blend_user). Ask for one user: WHERE user_id = .. ORDER BY score DESC LIMIT k. A user of whom nothing is known has no row: see recs.popular_items.';

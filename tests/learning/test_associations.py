@@ -48,9 +48,13 @@ def test_item_vectors_have_norm_one_at_most() -> None:
 def test_fitting_twice_gives_the_same_vectors() -> None:
     first, second = (fit_associations(WEIGHTS) for _ in range(2))
     np.testing.assert_array_equal(first.history, second.history)
+    np.testing.assert_array_equal(first.items, second.items)
 
 
 def test_fewer_items_than_dimensions_are_fine() -> None:
-    small = fit_associations(WEIGHTS[:, :5].tocsr())
-    assert small.items.shape == (5, 5)
-    assert np.isfinite(product(small)).all()
+    few = WEIGHTS[:, :5].tocsr()
+    small = fit_associations(few, ridge=30)
+    assert small.items.shape == small.history.shape == (5, 128)  # the layout does not change
+    assert not small.items[:, 5:].any()
+    assert not small.history[:, 5:].any()
+    np.testing.assert_allclose(product(small), ease(few, ridge=30), atol=1e-5)

@@ -1,65 +1,239 @@
-"""The blend for newcomers."""
+"""The blend: what a score is made of."""
 
-import math
+from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
-import scipy.sparse as sp
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from recs.learning import Interactions
-from recs.learning.associations import Associations
-from recs.learning.blend import (
-    POPULARITY_WEIGHT,
-    BlendWeights,
-    blended_scores,
-    draw_users,
-    fit_blend,
-)
+from recs.learning import TIMELESS, Interactions, TrainingConfig, train
+from recs.learning.associations import fit_associations
+from recs.learning.blend import KNOWN_ITEMS, Blend, Signals, fit_blend, replay
+from recs.learning.popularity import popularity
+from recs.learning.trained import unit_rows
+from recs.learning.validation import Validation, hold_out
+from recs.metrics import ndcg_at_k, recall_at_k
 from tests.learning.planted import planted
+from tests.learning.reference import noise, slow_list, slow_scores, weighted_sum
+
+CONFIG = TrainingConfig(dimension=16, association_dimension=32, epochs=2, timescales=(TIMELESS,))
+Case = tuple[Interactions, Validation, Signals]
 
 
-def long_histories(*, predictability: float) -> Interactions:
-    return planted(
-        predictability=predictability, n_users=800, n_items=400, length=40, with_times=True
+def case(data: Interactions) -> Case:
+    validation = hold_out(data, share=0.1, max_users=60, generator=np.random.default_rng(0))
+    known = validation.train
+    signals = Signals(
+        tower=train(known, config=CONFIG),
+        associations=fit_associations(known.matrix(known.weight), dimension=32, ridge=30),
+        popularity=popularity(known, half_life_days=np.inf),
     )
+    return data, validation, signals
 
 
-def test_a_score_is_the_sum_over_known_items_plus_weighted_popularity() -> None:
+def best_sellers(n_users: int = 400, n_items: int = 200, length: int = 30) -> Interactions:
+    """Make users without a taste, who take item i in proportion to 1 / (i + 1)."""
     generator = np.random.default_rng(0)
-    associations = Associations(*generator.normal(size=(2, 4, 3)).astype(np.float32))
-    sold = np.array([1, 0.5, 0.25, 0], np.float32)
-    known = sp.csr_matrix(np.array([[1.0, 0.5, 0, 0]]))
-    scores = blended_scores(known, associations, sold, 0.03)[0]
-    user = associations.history[0] + 0.5 * associations.history[1]
-    np.testing.assert_allclose(
-        scores[2:], associations.items[2:] @ user + 0.03 * sold[2:], rtol=1e-5
+    odds = 1 / np.arange(1, n_items + 1)
+    items = [
+        generator.choice(n_items, length, replace=False, p=odds / odds.sum())
+        for _ in range(n_users)
+    ]
+    return Interactions.from_pairs(
+        np.repeat(np.arange(n_users), length).astype(np.int32),
+        np.concatenate(items).astype(np.int32),
+        n_users=n_users,
+        n_items=n_items,
     )
-    assert np.isneginf(scores[:2]).all()
 
 
-def test_held_out_users_have_something_to_find() -> None:
-    data = planted(predictability=0.5, length=6)  # 4 to 6 distinct items
-    drawn = draw_users(data, share=0.5, max_users=50, seed=0)
-    assert len(drawn) == 50
-    assert data.lengths.min() < 6 <= data.lengths[drawn].min()
+@pytest.fixture(scope="module")
+def clear() -> Case:
+    return case(planted(predictability=0.9, n_users=400, n_items=200, length=40))
 
 
-def test_popularity_weighs_less_where_tastes_are_clear() -> None:
-    clear = fit_blend(long_histories(predictability=0.95), half_life_days=math.inf)
-    random = fit_blend(long_histories(predictability=0.0), half_life_days=math.inf)
-    assert clear.popularity_weight <= random.popularity_weight
+@pytest.fixture(scope="module")
+def random() -> Case:
+    return case(best_sellers())
 
 
-def test_the_blend_beats_popularity_at_every_number_of_known_items() -> None:
-    curve = fit_blend(long_histories(predictability=0.9), half_life_days=math.inf).curve
+@pytest.fixture(scope="module")
+def small() -> Case:
+    """Make a catalog that fits into the candidates of each signal, so a list is exact."""
+    return case(planted(predictability=0.8, n_users=400, n_items=96, length=20))
+
+
+@given(
+    support=st.integers(0, 1000),
+    more=st.integers(1, 1000),
+    tower_support=st.floats(1, 1000),
+)
+def test_the_towers_share_grows_with_what_is_known_and_popularitys_fades(
+    support: int, more: int, tower_support: float
+) -> None:
+    blend = Blend(tower_support=tower_support)
+    tower, prior = blend.weights(np.array([support, support + more]))
+    assert tower[0] < tower[1] < blend.tower_weight * (1 + 1e-6)
+    assert prior[0] > prior[1] > 0
+
+
+def test_a_stranger_has_popularity_alone_and_half_of_each_at_the_support() -> None:
+    blend = Blend(tower_weight=0.8, tower_support=50, popularity_weight=0.02)
+    tower, prior = blend.weights(np.array([0, 50]))
+    np.testing.assert_allclose(tower, [0, 0.4], rtol=1e-6)
+    np.testing.assert_allclose(prior, [0.02, 0.01], rtol=1e-6)
+
+
+@pytest.mark.parametrize("n", KNOWN_ITEMS)
+@pytest.mark.parametrize("with_times", [True, False])
+def test_a_replay_knows_the_first_items_and_looks_for_later_ones_of_the_training_part(
+    n: int, with_times: bool
+) -> None:
+    whole = planted(predictability=0.5, n_users=200, n_items=800, length=25, with_times=with_times)
+    weight = np.random.default_rng(0).uniform(0.5, 2, len(whole)).astype(np.float32)
+    data = replace(whole, weight=weight)
+    validation = hold_out(data, share=0.4, max_users=60, generator=np.random.default_rng(0))
+    trained = set(validation.train.item.tolist())
+    known, relevant = [], []
+    for user in validation.newcomers:
+        rows = list(range(data.offsets[user], data.offsets[user + 1]))
+        later = [int(data.item[row]) for row in rows[n:] if int(data.item[row]) in trained]
+        if later:
+            known.append({int(data.item[row]): float(data.weight[row]) for row in rows[:n]})
+            relevant.append(later)
+    situation = replay(data, validation, n)
+    assert [list(items) for items in situation.relevant] == relevant
+    assert [dict(zip(row.indices.tolist(), row.data.tolist(), strict=True))
+            for row in situation.known] == known  # fmt: skip
+    assert situation.support.tolist() == [n] * len(known)
+    assert len(known) > 0
+
+
+def test_who_has_nothing_left_to_find_is_not_replayed(clear: Case) -> None:
+    data, validation, _ = clear
+    longest = int(data.lengths[validation.newcomers].max())
+    situation = replay(data, validation, longest)
+    assert situation.known.shape == (0, data.n_items)
+    assert not situation.relevant
+
+
+def slow_lists(blend: Blend, case: Case, n: int) -> np.ndarray:
+    data, validation, signals = case
+    lists = []
+    for row in replay(data, validation, n).known:
+        known = dict(zip(row.indices.tolist(), row.data.tolist(), strict=True))
+        lists.append(slow_list(slow_scores(blend, signals, known), list(known)))
+    return np.array(lists)
+
+
+def test_the_curve_is_the_recall_of_lists_by_the_slow_formula(small: Case) -> None:
+    data, validation, signals = small
+    blend = fit_blend(data, validation, signals)
+    assert {1, 5, 10} <= set(blend.curve)
+    for n, recall in blend.curve.items():
+        exact = recall_at_k(slow_lists(blend, small, n), replay(data, validation, n).relevant, k=20)
+        assert recall["blend"] == pytest.approx(exact, abs=2e-3)
+
+
+def test_the_curve_has_the_recall_of_popularity_and_of_content(small: Case) -> None:
+    data, validation, tied = small
+    untied = tied.popularity + np.arange(96, dtype=np.float32) * 1e-5
+    signals = replace(tied, popularity=untied)
+    generator = np.random.default_rng(0)
+    vectors = np.eye(8)[np.arange(96) // 12] + 0.1 * generator.normal(size=(96, 8))
+    content = unit_rows(vectors.astype(np.float32))
+    curve = fit_blend(data, validation, signals, content=content).curve
+    for n, recall in curve.items():
+        situation = replay(data, validation, n)
+        sold, alike = [], []
+        for row in situation.known:
+            known = dict(zip(row.indices.tolist(), row.data.tolist(), strict=True))
+            sold.append(slow_list(untied.tolist(), list(known)))
+            alike.append(slow_list((content @ weighted_sum(content, known)).tolist(), list(known)))
+        relevant = situation.relevant
+        assert recall["popularity"] == pytest.approx(recall_at_k(np.array(sold), relevant, k=20))
+        exact = recall_at_k(np.array(alike), relevant, k=20)
+        assert recall["content"] == pytest.approx(exact, abs=2e-3)
+
+
+def value(blend: Blend, case: Case, n: int) -> float:
+    """Compute recall@20 + ndcg@20 of the slow formula."""
+    lists, relevant = slow_lists(blend, case, n), replay(case[0], case[1], n).relevant
+    return recall_at_k(lists, relevant, k=20) + ndcg_at_k(lists, relevant, k=20)
+
+
+@pytest.fixture(scope="module")
+def noisy(small: Case) -> Case:
+    """Make associations that mean nothing: the two-tower model has to carry the lists."""
+    data, validation, signals = small
+    nothing = noise(0, n_items=96, associations=32).associations
+    return data, validation, replace(signals, associations=nothing)
+
+
+def test_where_newcomers_decide_they_are_served_clearly_better_than_by_the_default(
+    noisy: Case,
+) -> None:
+    data, validation, signals = noisy
+    alone = replace(validation, users=validation.users[:29], held_out=validation.held_out[:29])
+    blend = fit_blend(data, alone, signals)
+    assert blend.tower_weight > Blend().tower_weight
+    gains = [value(blend, noisy, n) / value(Blend(), noisy, n) for n in blend.curve]
+    assert np.mean(gains) > 1.05
+
+
+def test_without_newcomers_regular_users_decide_and_are_served_clearly_better(noisy: Case) -> None:
+    data, validation, signals = noisy
+    blend = fit_blend(data, replace(validation, newcomers=validation.newcomers[:29]), signals)
+    assert blend.tower_weight > Blend().tower_weight
+    assert not blend.curve
+    weights = validation.train.matrix(validation.train.weight)[validation.users]
+    values = []
+    for candidate in (blend, Blend()):
+        lists = []
+        for row in weights:
+            known = dict(zip(row.indices.tolist(), row.data.tolist(), strict=True))
+            lists.append(slow_list(slow_scores(candidate, signals, known), list(known)))
+        recommended = np.array(lists)
+        values.append(
+            recall_at_k(recommended, validation.held_out, k=20)
+            + ndcg_at_k(recommended, validation.held_out, k=20)
+        )
+    assert values[0] > 1.05 * values[1]
+
+
+def test_a_weight_that_changes_nothing_stays_as_it_is(small: Case) -> None:
+    data, validation, signals = small
+    silent = np.zeros_like(signals.tower.history_embeddings)
+    tower = replace(signals.tower, history_embeddings=silent)
+    blend = fit_blend(data, validation, replace(signals, tower=tower))
+    assert blend.tower_weight == Blend().tower_weight
+
+
+def test_popularity_weighs_more_where_tastes_are_random_than_where_they_are_clear(
+    clear: Case, random: Case
+) -> None:
+    clear_blend, random_blend = fit_blend(*clear), fit_blend(*random)
+    assert random_blend.popularity_weight > Blend().popularity_weight
+    assert clear_blend.popularity_weight < random_blend.popularity_weight
+
+
+def test_the_blend_beats_popularity_at_every_number_of_known_items(clear: Case) -> None:
+    curve = fit_blend(*clear).curve
     assert sorted(curve) == [1, 2, 3, 5, 10, 20]
-    assert all(blend > popular for blend, _, popular in curve.values())
+    assert all(recall["blend"] > recall["popularity"] for recall in curve.values())
 
 
-def test_fitting_twice_gives_the_same_weight() -> None:
-    data = long_histories(predictability=0.5)
-    assert fit_blend(data, half_life_days=120.0) == fit_blend(data, half_life_days=120.0)
+def test_where_tastes_are_random_the_blend_loses_little_to_popularity(random: Case) -> None:
+    curve = fit_blend(*random).curve
+    assert all(recall["blend"] > 0.9 * recall["popularity"] for recall in curve.values())
+
+
+def test_fitting_twice_gives_the_same_blend(small: Case) -> None:
+    assert fit_blend(*small) == fit_blend(*small)
 
 
 def test_too_few_users_leave_the_default() -> None:
-    few = planted(predictability=0.5, n_users=20)
-    assert fit_blend(few, half_life_days=math.inf) == BlendWeights(POPULARITY_WEIGHT)
+    assert fit_blend(*case(planted(predictability=0.5, n_users=20))) == Blend()

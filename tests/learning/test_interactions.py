@@ -68,3 +68,59 @@ def test_a_split_in_time_knows_nothing_of_what_came_later():
     assert train.first_occurred_at.max() <= 365.0
     assert train.last_occurred_at.max() <= 365.0
     assert train.trained_until == 365.0
+
+
+@pytest.mark.parametrize("with_times", [True, False])
+def test_newcomers_are_unknown_to_training_and_not_among_its_users(with_times):
+    data = planted(predictability=0.5, with_times=with_times)
+    validation = hold_out(data, share=0.1, max_users=400, generator=np.random.default_rng(0))
+    newcomers = validation.newcomers
+    assert len(newcomers) == len(set(newcomers)) == 40
+    assert not validation.train.lengths[newcomers].any()
+    assert not set(validation.train.user) & set(newcomers)
+    assert not set(validation.users) & set(newcomers)
+
+
+def test_newcomers_are_a_tenth_of_the_users_with_an_item_to_know_and_five_to_find():
+    data = planted(predictability=0.5, length=6)  # 4 to 6 distinct items
+    validation = hold_out(data, share=0.1, max_users=50, generator=np.random.default_rng(0))
+    enough = np.flatnonzero(data.lengths == 6)
+    assert len(enough) < 400
+    assert len(validation.newcomers) == len(enough) // 10
+    assert set(validation.newcomers) <= set(enough)
+
+
+def test_newcomers_are_500_at_most():
+    n = 6000
+    data = Interactions.from_pairs(
+        np.repeat(np.arange(n), 6).astype(np.int32),
+        np.tile(np.arange(6), n).astype(np.int32),
+        n_users=n,
+        n_items=6,
+    )
+    validation = hold_out(data, share=0.1, max_users=50, generator=np.random.default_rng(0))
+    assert len(validation.newcomers) == 500
+
+
+@pytest.mark.parametrize(("length", "n_users"), [(5, 400), (15, 9)])
+def test_without_enough_items_or_users_nobody_is_a_newcomer(length, n_users):
+    data = planted(predictability=0.5, length=length, n_users=n_users)
+    validation = hold_out(data, share=0.1, max_users=50, generator=np.random.default_rng(0))
+    assert not len(validation.newcomers)
+    assert len(validation.users)
+
+
+def test_but_for_newcomers_all_pairs_of_known_items_are_trained_on_or_held_out():
+    data = planted(predictability=0.5, n_users=200, n_items=1600)
+    validation = hold_out(data, share=0.1, max_users=400, generator=np.random.default_rng(0))
+    train = validation.train
+    pairs = set(zip(train.user.tolist(), train.item.tolist(), strict=True))
+    for user, items in zip(validation.users.tolist(), validation.held_out, strict=True):
+        pairs |= {(user, item) for item in items.tolist()}
+    newcomers, known = set(validation.newcomers.tolist()), set(train.item.tolist())
+    assert len(known) < len(set(data.item.tolist()))
+    assert pairs == {
+        (user, item)
+        for user, item in zip(data.user.tolist(), data.item.tolist(), strict=True)
+        if user not in newcomers and item in known
+    }

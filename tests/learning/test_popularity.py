@@ -1,11 +1,12 @@
-"""Popularity that fades, and when it should."""
+"""Popularity that fades."""
 
 import math
 
 import numpy as np
 
 from recs.learning import Interactions
-from recs.learning.popularity import HALF_LIFE_DAYS, automatic_half_life, popularity
+from recs.learning.popularity import popularity
+from tests.learning.planted import planted
 
 
 def interactions(days_apart: float) -> Interactions:
@@ -30,15 +31,30 @@ def test_without_a_half_life_popularity_counts_users() -> None:
     )
 
 
-def test_interest_fades_where_users_come_back() -> None:
-    assert automatic_half_life(interactions(10.0)) == HALF_LIFE_DAYS
+def test_popularity_equals_a_slow_reference_and_the_best_seller_has_one() -> None:
+    data = planted(predictability=0.5, n_users=100, with_times=True)
+    sums = [0.0] * data.n_items
+    for row in range(len(data)):
+        age = data.trained_until - data.last_occurred_at[row]
+        sums[data.item[row]] += data.weight[row] * 0.5 ** (age / 90)
+    sold = popularity(data, half_life_days=90)
+    np.testing.assert_allclose(sold, np.array(sums) / max(sums), rtol=1e-5)
+    assert sold.max() == 1
 
 
-def test_interest_does_not_fade_where_a_history_is_one_sitting() -> None:
-    assert automatic_half_life(interactions(0.01)) == math.inf
-    assert automatic_half_life(interactions(0.0)) == math.inf
+def test_a_user_counts_at_the_last_time() -> None:
+    # Both items were first taken at day 0; the second one again at day 10.
+    data = Interactions.from_pairs(
+        np.zeros(2, np.int32),
+        np.arange(2, dtype=np.int32),
+        n_users=1,
+        n_items=2,
+        first_occurred_at=np.zeros(2),
+        last_occurred_at=np.array([0.0, 10.0]),
+    )
+    np.testing.assert_allclose(popularity(data, half_life_days=10.0), [0.5, 1])
 
 
-def test_without_a_user_of_enough_items_nothing_fades() -> None:
-    one = interactions(10.0)
-    assert automatic_half_life(one.select(one.item < 3)) == math.inf
+def test_where_nothing_was_sold_nothing_is_popular() -> None:
+    nothing = interactions(10.0).select(np.zeros(120, np.bool_))
+    np.testing.assert_array_equal(popularity(nothing, half_life_days=10.0), np.zeros(7))

@@ -2,13 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from recs.learning import (
-    Interactions,
-    Timescale,
-    TrainingConfig,
-    pool_history,
-    train,
-)
+from recs.learning import TIMELESS, Interactions, Timescale, TrainingConfig, train
+from recs.learning.trained import tower_users
 from recs.learning.validation import hold_out, score
 from tests.learning.planted import N_GROUPS, planted
 
@@ -20,17 +15,6 @@ def model():
     return train(planted(predictability=0.9), config=SMALL)
 
 
-def recall_of_trial(interactions, model):
-    validation = hold_out(
-        interactions,
-        share=SMALL.validation_share,
-        max_users=SMALL.validation_users,
-        generator=np.random.default_rng(SMALL.seed),
-    )
-    users = pool_history(validation.train, model.trial).embeddings[validation.users]
-    return score(torch.from_numpy(users), torch.from_numpy(model.item_embeddings), validation)[0]
-
-
 def test_planted_tastes_are_found(model):
     # 30 items in a user's group, a dozen seen: chance finds 20 of 240, taste finds nearly all.
     assert max(recall for recall, _ in model.metrics["validation"]) > 0.75
@@ -39,6 +23,19 @@ def test_planted_tastes_are_found(model):
 def test_noise_is_not_mistaken_for_taste():
     noise = train(planted(predictability=0.0), config=SMALL)
     assert max(recall for recall, _ in noise.metrics["validation"]) < 0.2
+
+
+def test_the_trial_is_the_best_of_its_epochs_and_scores_as_was_reported(model):
+    validation = hold_out(
+        planted(predictability=0.9),
+        share=SMALL.validation_share,
+        max_users=SMALL.validation_users,
+        generator=np.random.default_rng(SMALL.seed),
+    )
+    users = tower_users(validation.train, model.trial)[validation.users]
+    items = torch.from_numpy(model.trial.item_embeddings)
+    best = max(model.metrics["validation"], key=sum)
+    assert score(torch.from_numpy(users), items, validation) == pytest.approx(best)
 
 
 def test_vectors_are_fit_for_an_index(model):
@@ -56,18 +53,14 @@ def test_the_same_seed_gives_the_same_vectors(model):
 def test_pooling_equals_a_slow_reference():
     data = planted(predictability=0.8, n_users=60, with_times=True)
     trained = train(data, config=TrainingConfig(dimension=8, epochs=1))
-    users = pool_history(data, trained)
+    users = tower_users(data, trained)
     for user in (0, 17, 59):
         total = np.zeros(8)
         for row in range(data.offsets[user], data.offsets[user + 1]):
             age = data.trained_until - data.last_occurred_at[row]
             weight = data.weight[row] * 0.5 ** (age / trained.half_life_days)
             total += weight * trained.history_embeddings[data.item[row]]
-        vector = trained.stranger_embedding + total
-        np.testing.assert_allclose(users.history[user], total, atol=1e-4)
-        np.testing.assert_allclose(
-            users.embeddings[user], vector / np.linalg.norm(vector), atol=1e-4
-        )
+        np.testing.assert_allclose(users[user], total / np.linalg.norm(total), atol=1e-4)
 
 
 def test_a_user_nobody_trained_on_is_folded_in(model):
@@ -75,35 +68,61 @@ def test_a_user_nobody_trained_on_is_folded_in(model):
     size = 240 // N_GROUPS
     items = np.arange(group * size, group * size + 3, dtype=np.int32)
     new = Interactions.from_pairs(np.zeros(3, np.int32), items, n_users=1, n_items=240)
-    scores = (pool_history(new, model).embeddings @ model.item_embeddings.T)[0]
+    scores = (tower_users(new, model) @ model.item_embeddings.T)[0]
     top = np.argsort(-scores)[:20]
     assert np.mean(top // size == group) > 0.8
 
 
-def test_a_user_without_history_stands_where_strangers_do(model):
+def test_nothing_is_said_of_a_user_without_history(model):
     nobody = Interactions.from_pairs(
         np.empty(0, np.int32), np.empty(0, np.int32), n_users=1, n_items=240
     )
-    users = pool_history(nobody, model)
-    norm = np.linalg.norm(model.stranger_embedding)
-    np.testing.assert_allclose(users.embeddings[0], model.stranger_embedding / norm, atol=1e-5)
-    assert users.support[0] == 0
+    np.testing.assert_array_equal(tower_users(nobody, model), np.zeros((1, 16)))
+
+
+FASHION = Timescale(240.0, 30.0, later_from_earlier=True)
+
+
+def fashion(timescale):
+    # Old users bought the first half of the catalog, recent users the second; all bought item 120.
+    generator = np.random.default_rng(0)
+    recent = np.arange(400)[:, None] % 2 == 1
+    halves = np.stack([generator.permutation(60)[:10] for _ in range(400)]) + 60 * recent
+    item = np.column_stack([np.full(400, 120), halves])
+    data = Interactions.from_pairs(
+        np.repeat(np.arange(400), 11).astype(np.int32),
+        item.ravel().astype(np.int32),
+        n_users=400,
+        n_items=121,
+        last_occurred_at=(np.where(recent, 700.0, 0.0) + np.arange(11)).ravel(),
+    )
+    return train(data, config=TrainingConfig(dimension=16, epochs=3, timescales=(timescale,)))
+
+
+def share_of_new(trained, items, days):
+    """Compute how much of a list is of the second half, for a user of these items."""
+    user = Interactions.from_pairs(
+        np.zeros(len(items), np.int32),
+        np.array(items, np.int32),
+        n_users=1,
+        n_items=121,
+        last_occurred_at=np.array(days, np.float64),
+        trained_until=710.0,
+    )
+    scores = (trained.item_embeddings @ tower_users(user, trained)[0])[:120]
+    return np.mean(np.argsort(-scores)[:20] >= 60)
 
 
 def test_what_is_new_is_preferred_where_fashion_changes():
-    # Old users bought the first half of the catalog, recent users the second.
-    generator = np.random.default_rng(0)
-    user = np.repeat(np.arange(400), 10).astype(np.int32)
-    recent = user % 2 == 1
-    item = np.concatenate([generator.permutation(60)[:10] for _ in range(400)]) + 60 * recent
-    day = np.where(recent, 700.0, 0.0) + np.tile(np.arange(10), 400)
-    data = Interactions.from_pairs(
-        user, item.astype(np.int32), n_users=400, n_items=120, last_occurred_at=day
-    )
-    fashion = Timescale(240.0, 30.0, later_from_earlier=True)
-    trained = train(data, config=TrainingConfig(dimension=16, epochs=3, timescales=(fashion,)))
-    top = np.argsort(-(trained.item_embeddings @ trained.stranger_embedding))[:20]
-    assert np.mean(top >= 60) > 0.9
+    # What all had bought says nothing of a half: the rest is what the model puts forward.
+    assert share_of_new(fashion(FASHION), [120], [710]) > 0.9
+    assert 0.2 < share_of_new(fashion(TIMELESS), [120], [710]) < 0.8
+
+
+def test_the_newer_half_of_a_history_decides_where_fashion_changes():
+    items, days = [*range(10), *range(60, 70)], [0] * 10 + [700] * 10
+    assert share_of_new(fashion(FASHION), items, days) > 0.9
+    assert 0.2 < share_of_new(fashion(TIMELESS), items, days) < 0.8
 
 
 def test_an_item_without_interactions_is_not_learned_and_says_nothing_of_a_user():

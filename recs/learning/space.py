@@ -1,0 +1,267 @@
+"""The space that is served: one vector an item, one a user, whatever a score is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import scipy.sparse as sp
+import torch
+from numpy.typing import NDArray
+
+from recs.learning.associations import fit_associations
+from recs.learning.blend import Blend, Signals, fit_blend
+from recs.learning.cold_items import neighbor_weights
+from recs.learning.interactions import Floats, Interactions
+from recs.learning.popularity import popularity
+from recs.learning.trained import TrainedModel, unit_rows
+from recs.learning.validation import K, Validation, seen_pairs
+from recs.metrics import recall_at_k
+
+TOWER_LENGTH = 2.0
+TAIL = 3  # popularity, newness, filling
+POPULARITY_POWER = 0.1  # of a neighbour, in placing a new item
+PRETENDED_NEW = 0.05
+BIASES = tuple(np.linspace(0, 0.6, 25))
+COST = 0.005  # of recall on old items, that new ones may take
+USERS = 1000
+
+
+@dataclass(frozen=True)
+class PooledUsers:
+    """Users as SQL makes them.
+
+    history [U, F] = sum_i w_ui h_i; embeddings [U, F] are unit rows; support [U] counts distinct
+    items.
+    """
+
+    history: Floats
+    embeddings: Floats
+    support: NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Space:
+    """Vectors of a catalog, in which an inner product orders items as the blend does.
+
+        item     (l q, z, pop, bias of a new item, filling) / scale
+        history  (p, r, 0, 0, 0)
+        user     (tower_weight s t / l, v / |v|, popularity_weight (1 - s) / |v|, 1, 0), then unit
+
+    with (t, v) = sum_i w_i (p_i, r_i), t scaled to norm 1; see Blend. The filling gives all items
+    the norm 1 without touching a score, since the user has 0 there (Bachrach et al. 2014): an HNSW
+    index over inner products of unequal norms would find nothing. The first part has a
+    length l of 2, so that norms differ little and little filling is needed: the more there is, the
+    closer together items lie, and the more of them a search of the graph misses.
+
+    Args:
+        item_embeddings: [I, F], unit rows; F = T + A + 3.
+        history_embeddings: [I, F].
+        tower_dimension: T.
+        scale: norm of the longest item before the filling.
+        half_life_days: of an interaction in a history.
+        learned: [I], false where nobody has interacted with an item.
+        blend: None where vectors are compared as they are, made by somebody else.
+        tower_length: norm of the first part of an item, before the scale.
+    """
+
+    item_embeddings: Floats
+    history_embeddings: Floats
+    tower_dimension: int
+    scale: float
+    half_life_days: float
+    learned: NDArray[np.bool_]
+    blend: Blend | None
+    tower_length: float = 1.0
+
+    def pool(self, interactions: Interactions) -> PooledUsers:
+        """Compute the vectors of all users, in training or not, from their distinct items.
+
+        w_ui = weight * 0.5 ** (max(0, trained_until - last_occurred_at) / half_life).
+        """
+        weights = interactions.matrix(interactions.history_weights(self.half_life_days))
+        history = np.asarray(weights @ self.history_embeddings, np.float32)
+        support = interactions.lengths.astype(np.int32)
+        return PooledUsers(history, self.users(history, support), support)
+
+    def users(self, history: Floats, support: NDArray[np.integer]) -> Floats:
+        """Compute user vectors from sums [U, F] of `support` [U] items, unit rows [U, F]."""
+        if self.blend is None:
+            return unit_rows(history)
+        towers = history[:, : self.tower_dimension]
+        sums = history[:, self.tower_dimension : -TAIL]
+        tower, prior = self.blend.weights(support)
+        tower = tower / np.float32(self.tower_length)
+        strength = np.maximum(np.linalg.norm(sums, axis=1), 1e-6)
+        tail = np.zeros((len(history), TAIL), np.float32)
+        tail[:, 0], tail[:, 1] = prior / strength, 1
+        return unit_rows(
+            np.concatenate([tower[:, None] * unit_rows(towers), unit_rows(sums), tail], axis=1)
+        )
+
+    def place(self, neighbors: sp.csr_matrix) -> Floats:
+        """Compute the vectors of new items from those of learned ones, [M, F].
+
+        Rows of `neighbors` [M, I] sum to one; an item without neighbours gets a zero row. This is
+        the reference for sql/functions/place_items.sql.
+        """
+        mean = np.asarray(neighbors @ self.item_embeddings, np.float32)
+        placed = np.asarray(neighbors.sum(axis=1)).ravel() > 0
+        if self.blend is None:
+            return unit_rows(mean)
+        length = self.blend.new_item_tower * self.tower_length / self.scale
+        tower = unit_rows(mean[:, : self.tower_dimension]) * length
+        bias = np.full(len(mean), self.blend.new_item_bias / self.scale)
+        rest = mean[:, self.tower_dimension : -TAIL]
+        known = np.column_stack([tower, rest, np.zeros(len(mean)), bias])
+        return fill(known.astype(np.float32)) * placed[:, None]
+
+
+def fit_space(
+    interactions: Interactions,
+    model: TrainedModel,
+    validation: Validation | None,
+    *,
+    content: Floats | None = None,
+) -> tuple[Space, Space | None]:
+    """Join a two-tower model with associations and popularity, in a blend chosen on held-out data.
+
+    Args:
+        content: [I, C], unit or zero rows.
+
+    Returns:
+        the space of everything, and that of the slice's training part, for a gate to judge; None
+        where nothing was held out. Deterministic with the seed of the model's configuration.
+    """
+    trial = None
+    blend = Blend()
+    if validation is not None and model.trial is not None and len(validation.users):
+        signals = _signals(validation.train, model.trial)
+        blend = fit_blend(interactions, validation, signals, content=content)
+        trial = compose(signals, blend)
+        if content is not None:
+            bias = fit_new_item_bias(trial, signals, validation, content)
+            blend = replace(blend, new_item_bias=bias)
+    return compose(_signals(interactions, model), blend), trial
+
+
+def compose(signals: Signals, blend: Blend) -> Space:
+    """Lay signals out as a space."""
+    tower, associations = signals.tower, signals.associations
+    n_items = len(tower.item_embeddings)
+    known = np.column_stack(
+        [
+            TOWER_LENGTH * tower.item_embeddings,
+            associations.items,
+            signals.popularity,
+            np.zeros(n_items),
+        ]
+    ).astype(np.float32)
+    scale = float(np.linalg.norm(known, axis=1).max())
+    tail = np.zeros((n_items, TAIL), np.float32)
+    return Space(
+        item_embeddings=fill(known / np.float32(scale)),
+        history_embeddings=np.column_stack([tower.history_embeddings, associations.history, tail]),
+        tower_dimension=tower.item_embeddings.shape[1],
+        scale=scale,
+        half_life_days=tower.half_life_days,
+        learned=tower.learned,
+        blend=blend,
+        tower_length=TOWER_LENGTH,
+    )
+
+
+def fill(known: Floats) -> Floats:
+    """Add the coordinate that makes the norm of a row 1, [I, F]; longer rows are shortened."""
+    rest = np.sqrt(np.maximum(1 - np.square(known).sum(axis=1), 0))
+    return unit_rows(np.column_stack([known, rest]).astype(np.float32))
+
+
+def fit_new_item_bias(
+    space: Space, signals: Signals, validation: Validation, content: Floats
+) -> float:
+    """Choose how far new items are put forward: as far as old ones lose .5 % of recall@20.
+
+    A twentieth of the learned items are placed by their content as if nobody had touched them, and
+    compete for the lists of the validation slice's users.
+    """
+    assert space.blend is not None  # noqa: S101 - composed so
+    known = np.flatnonzero(space.learned & content.any(axis=1))
+    drawn = np.random.default_rng(0).permutation(known)
+    new, rest = np.sort(drawn[: int(PRETENDED_NEW * len(drawn))]), np.sort(drawn)
+    rest = np.setdiff1d(rest, new)
+    if not len(new):
+        return space.blend.new_item_bias
+    weights = neighbor_weights(
+        content[new],
+        content[rest],
+        popularity=np.maximum(signals.popularity[rest], 1e-3),
+        popularity_power=POPULARITY_POWER,
+    )
+    neutral = replace(space, blend=replace(space.blend, new_item_bias=0.0),
+                      item_embeddings=space.item_embeddings[rest])  # fmt: skip
+    placed = neutral.place(weights)  # [N, F]
+    old = _old_lists(space, validation, new)
+    relevant = [items[~np.isin(items, new)] for items in old.relevant]
+    before = recall_at_k(old.items, relevant, k=old.items.shape[1])
+    fresh = old.users @ placed.T  # [V, N]
+    fresh[old.seen_new] = -np.inf
+    allowed = 0.0
+    for bias in BIASES:
+        scores = fresh + old.users[:, [-2]] * np.float32(bias / space.scale)
+        items = _merge(old, new, scores)
+        if recall_at_k(items, relevant, k=items.shape[1]) < (1 - COST) * before:
+            break
+        allowed = float(bias)
+    return allowed
+
+
+@dataclass(frozen=True)
+class _OldLists:
+    users: Floats  # [V, F]
+    items: NDArray[np.int64]  # [V, K]
+    scores: Floats  # [V, K]
+    seen_new: tuple[NDArray[np.int64], NDArray[np.int64]]  # rows and columns of the new items
+    relevant: list[NDArray[np.int64]]
+
+
+def _old_lists(space: Space, validation: Validation, new: NDArray[np.int64]) -> _OldLists:
+    """List the K best items that are not `new` for some of the slice's users."""
+    chosen = np.arange(len(validation.users))[:USERS]
+    users = space.pool(validation.train).embeddings[validation.users[chosen]]
+    scores = torch.from_numpy(users) @ torch.from_numpy(space.item_embeddings.T)  # [V, I]
+    rows, items = seen_pairs(validation.train, validation.users[chosen])
+    scores[rows, items] = -torch.inf
+    scores[:, torch.from_numpy(new)] = -torch.inf
+    top = torch.topk(scores, min(K, scores.shape[1]), dim=1)
+    position = np.full(validation.train.n_items, -1)
+    position[new] = np.arange(len(new))
+    among = position[items] >= 0
+    return _OldLists(
+        users=users,
+        items=top.indices.numpy(),
+        scores=top.values.numpy(),
+        seen_new=(rows[among], position[items[among]]),
+        relevant=[validation.held_out[row] for row in chosen],
+    )
+
+
+def _merge(old: _OldLists, new: NDArray[np.int64], scores: Floats) -> NDArray[np.int64]:
+    """Merge the scores [V, N] of new items into the lists of old ones, [V, K]."""
+    k = old.items.shape[1]
+    both = np.concatenate([old.scores, scores], axis=1)
+    items = np.concatenate([old.items, np.broadcast_to(new, scores.shape)], axis=1)
+    best = np.argpartition(-both, k - 1, axis=1)[:, :k]
+    return np.take_along_axis(items, best, axis=1)
+
+
+def _signals(interactions: Interactions, tower: TrainedModel) -> Signals:
+    half_life = tower.half_life_days
+    weights = interactions.matrix(interactions.history_weights(half_life))
+    return Signals(
+        tower=tower,
+        associations=fit_associations(
+            weights, dimension=tower.config.association_dimension, seed=tower.config.seed
+        ),
+        popularity=popularity(interactions, half_life_days=half_life),
+    )

@@ -1,0 +1,70 @@
+"""Scores written out slowly, one user and one item at a time, and signals made of noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from recs.learning import TIMELESS, TrainedModel, TrainingConfig
+from recs.learning.associations import Associations
+from recs.learning.blend import Blend, Signals
+from recs.learning.trained import unit_rows
+
+SMALLEST = 1e-6  # no |v| counts as less
+
+
+def slow_scores(blend: Blend, signals: Signals, known: Mapping[int, float]) -> list[float]:
+    """Score every item as Blend's docstring says for a user of `known`, weights by item."""
+    tower, associations = signals.tower, signals.associations
+    share = len(known) / (len(known) + blend.tower_support)
+    taste = direction(weighted_sum(tower.history_embeddings, known))
+    sums = weighted_sum(associations.history, known)
+    strength = max(float(np.sqrt(sums @ sums)), SMALLEST)
+    scores = []
+    for item in range(len(signals.popularity)):
+        score = blend.tower_weight * share * float(taste @ tower.item_embeddings[item])
+        score += float(direction(sums) @ associations.items[item])
+        score += blend.popularity_weight * (1 - share) / strength * float(signals.popularity[item])
+        scores.append(score)
+    return scores
+
+
+def slow_list(scores: Sequence[float], seen: Sequence[int], *, k: int = 20) -> list[int]:
+    """List the best k unseen items."""
+    unseen = set(range(len(scores))) - set(seen)
+    return sorted(unseen, key=lambda item: (-scores[item], item))[:k]
+
+
+def weighted_sum(vectors: np.ndarray, known: Mapping[int, float]) -> np.ndarray:
+    total = np.zeros(vectors.shape[1])
+    for item, weight in known.items():
+        total += weight * vectors[item].astype(np.float64)
+    return total
+
+
+def direction(vector: np.ndarray) -> np.ndarray:
+    norm = float(np.sqrt(vector @ vector))
+    return vector / norm if norm > 0 else vector
+
+
+def noise(seed: int, *, n_items: int = 40, tower: int = 6, associations: int = 5) -> Signals:
+    """Make signals that mean nothing, of an even spread of popularity."""
+    generator = np.random.default_rng(seed)
+    vectors = unit_rows(generator.normal(size=(n_items, tower)).astype(np.float32))
+    items = unit_rows(generator.normal(size=(n_items, associations)).astype(np.float32))
+    lengths = generator.uniform(0, 1, (n_items, 1)).astype(np.float32)
+    return Signals(
+        tower=TrainedModel(
+            item_embeddings=vectors,
+            history_embeddings=generator.normal(size=(n_items, tower)).astype(np.float32),
+            learned=np.ones(n_items, np.bool_),
+            timescale=TIMELESS,
+            temperature=0.16,
+            config=TrainingConfig(dimension=tower, association_dimension=associations),
+        ),
+        associations=Associations(
+            generator.normal(size=(n_items, associations)).astype(np.float32), items * lengths
+        ),
+        popularity=(generator.permutation(n_items) / (n_items - 1)).astype(np.float32),
+    )

@@ -1,0 +1,447 @@
+"""The space that is served, against the formula of a score written out slowly."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from recs.learning import TIMELESS, Interactions, Space, Timescale, TrainingConfig, fit_space, train
+from recs.learning.associations import fit_associations
+from recs.learning.blend import Blend, Signals
+from recs.learning.cold_items import neighbor_weights
+from recs.learning.interactions import Floats
+from recs.learning.popularity import popularity
+from recs.learning.space import (
+    BIASES,
+    COST,
+    POPULARITY_POWER,
+    PRETENDED_NEW,
+    TAIL,
+    compose,
+    fill,
+    fit_new_item_bias,
+)
+from recs.learning.trained import TrainedModel, unit_rows
+from recs.learning.validation import Validation, hold_out
+from recs.metrics import recall_at_k
+from tests.learning.planted import N_GROUPS, planted
+from tests.learning.reference import direction, noise, slow_list, slow_scores, weighted_sum
+
+SMALL = TrainingConfig(
+    dimension=16, association_dimension=32, max_epochs=2, patience=1, validation_users=100
+)
+SEEDS = st.integers(0, 2**32 - 1)
+BLENDS = st.builds(
+    Blend,
+    tower_weight=st.floats(0, 3.2),
+    tower_support=st.floats(1, 300),
+    popularity_weight=st.floats(0.003, 0.3),
+    new_item_tower=st.floats(0.01, 1),
+    new_item_bias=st.sampled_from(BIASES),
+)
+
+
+def draw_known(seed: int, n_items: int, size: int) -> dict[int, float]:
+    generator = np.random.default_rng(seed)
+    items = generator.permutation(n_items)[:size].tolist()
+    return dict(zip(items, generator.uniform(0.1, 2, size).tolist(), strict=True))
+
+
+def user_of(space: Space, known: dict[int, float]) -> Floats:
+    """Compute one user's vector, [F]."""
+    history = weighted_sum(space.history_embeddings, known).astype(np.float32)
+    return space.users(history[None, :], np.array([len(known)]))[0]
+
+
+def draw_neighbors(seed: int, n_items: int, n_new: int = 5) -> sp.csr_matrix:
+    """Weigh three neighbours of each new item; the last one has none."""
+    generator = np.random.default_rng(seed)
+    dense = np.zeros((n_new, n_items))
+    for row in dense[:-1]:
+        row[generator.permutation(n_items)[:3]] = generator.dirichlet(np.ones(3))
+    return sp.csr_matrix(dense)
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, blend=BLENDS, size=st.integers(0, 30))
+def test_inner_products_order_items_as_the_score_does(seed: int, blend: Blend, size: int) -> None:
+    signals = noise(seed)
+    space = compose(signals, blend)
+    known = draw_known(seed, 40, size)
+    scores = np.array(slow_scores(blend, signals, known))
+    products = space.item_embeddings.astype(np.float64) @ user_of(space, known)
+    factor = (scores @ products) / (products @ products)
+    assert factor > 0
+    np.testing.assert_allclose(factor * products, scores, atol=2e-6 * np.abs(scores).max())
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, blend=BLENDS, size=st.integers(0, 30), tower=st.integers(1, 9))
+def test_items_and_users_have_norm_one(seed: int, blend: Blend, size: int, tower: int) -> None:
+    space = compose(noise(seed, tower=tower), blend)
+    assert space.item_embeddings.dtype == space.history_embeddings.dtype == np.float32
+    assert space.item_embeddings.shape == space.history_embeddings.shape == (40, tower + 5 + TAIL)
+    np.testing.assert_allclose(np.linalg.norm(space.item_embeddings, axis=1), 1, atol=1e-6)
+    user = user_of(space, draw_known(seed, 40, size))
+    assert np.linalg.norm(user) == pytest.approx(1, abs=1e-6)
+    assert user[-1] == 0  # what fills an item up does not count
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_longest_item_needs_no_filling(seed: int) -> None:
+    filling = compose(noise(seed), Blend()).item_embeddings[:, -1]
+    assert filling.min() == pytest.approx(0, abs=1e-3)
+    assert filling.max() > 0.1
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, blend=BLENDS)
+def test_a_user_of_nothing_known_gets_what_is_popular(seed: int, blend: Blend) -> None:
+    signals = noise(seed)
+    space = compose(signals, blend)
+    products = space.item_embeddings @ user_of(space, {})
+    assert np.argsort(-products).tolist() == np.argsort(-signals.popularity).tolist()
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, blend=BLENDS, size=st.integers(1, 30))
+def test_a_user_of_items_that_say_nothing_gets_what_is_popular(
+    seed: int, blend: Blend, size: int
+) -> None:
+    signals = noise(seed)
+    space = compose(signals, blend)
+    user = space.users(np.zeros((1, space.item_embeddings.shape[1]), np.float32), np.array([size]))
+    products = space.item_embeddings @ user[0]
+    assert np.argsort(-products).tolist() == np.argsort(-signals.popularity).tolist()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_towers_part_of_a_user_grows_with_support_and_popularitys_fades(seed: int) -> None:
+    space = compose(noise(seed), Blend())
+    history = weighted_sum(space.history_embeddings, draw_known(seed, 40, 8)).astype(np.float32)
+    support = np.array([1, 2, 5, 10, 100, 1000])
+    users = space.users(np.tile(history, (6, 1)), support)
+    associations = np.linalg.norm(users[:, 6:-TAIL], axis=1)
+    share = space.tower_length * np.linalg.norm(users[:, :6], axis=1) / associations
+    assert (np.diff(share) > 0).all()
+    np.testing.assert_allclose(share, 0.8 * support / (support + 100), rtol=1e-5)
+    assert (np.diff(users[:, -TAIL] / associations) < 0).all()
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, blend=BLENDS)
+def test_placing_equals_a_slow_reference(seed: int, blend: Blend) -> None:
+    signals = noise(seed)
+    space = compose(signals, blend)
+    neighbors = draw_neighbors(seed, 40)
+    placed = space.place(neighbors)
+    for row in range(4):
+        near = dict(zip(neighbors[row].indices, neighbors[row].data, strict=True))
+        tower = direction(weighted_sum(signals.tower.item_embeddings, near)) * blend.new_item_tower
+        associations = weighted_sum(signals.associations.items, near)
+        known = (
+            np.concatenate([space.tower_length * tower, associations, [0, blend.new_item_bias]])
+            / space.scale
+        )
+        assert known @ known < 1
+        expected = [*known, math.sqrt(1 - known @ known)]
+        np.testing.assert_allclose(placed[row], expected, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(placed[:4], axis=1), 1, atol=1e-6)
+    assert not placed[4].any()
+
+
+@settings(deadline=None)
+@given(seed=SEEDS, blend=BLENDS, size=st.integers(1, 30))
+def test_a_new_item_is_scored_on_the_scale_of_the_others(
+    seed: int, blend: Blend, size: int
+) -> None:
+    signals, known = noise(seed), draw_known(seed, 40, size)
+    space = compose(signals, blend)
+    neighbors = draw_neighbors(seed, 40)
+    user = user_of(space, known).astype(np.float64)
+    old = np.array(slow_scores(blend, signals, known))
+    products = space.item_embeddings @ user
+    factor = (old @ products) / (products @ products)
+    share = size / (size + blend.tower_support)
+    taste = direction(weighted_sum(signals.tower.history_embeddings, known))
+    speaks = direction(weighted_sum(signals.associations.history, known))
+    for row, product in enumerate((space.place(neighbors) @ user)[:4]):
+        near = dict(zip(neighbors[row].indices, neighbors[row].data, strict=True))
+        guess = direction(weighted_sum(signals.tower.item_embeddings, near))
+        score = blend.tower_weight * share * blend.new_item_tower * float(taste @ guess)
+        score += float(speaks @ weighted_sum(signals.associations.items, near))
+        score += blend.new_item_bias
+        assert factor * product == pytest.approx(score, abs=1e-5 * max(1, np.abs(old).max()))
+
+
+@settings(deadline=None, max_examples=50)
+@given(seed=SEEDS, blend=BLENDS, bias=st.sampled_from(BIASES), more=st.sampled_from(BIASES))
+def test_a_higher_bias_never_lowers_the_share_of_new_items_in_a_list(
+    seed: int, blend: Blend, bias: float, more: float
+) -> None:
+    signals = noise(seed)
+    neighbors = draw_neighbors(seed, 40)[:4]
+    counts = []
+    for value in sorted((bias, more)):
+        space = compose(signals, replace(blend, new_item_bias=value))
+        items = np.concatenate([space.item_embeddings, space.place(neighbors)])
+        users = np.stack([user_of(space, draw_known(seed + n, 40, n)) for n in range(12)])
+        lists = np.argsort(-(users @ items.T), axis=1, kind="stable")[:, :10]
+        counts.append((lists >= 40).sum(axis=1))
+    assert (counts[0] <= counts[1]).all()
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_without_a_blend_vectors_are_compared_as_they_are(seed: int) -> None:
+    space = replace(compose(noise(seed), Blend()), blend=None)
+    known = draw_known(seed, 40, 5)
+    total = weighted_sum(space.history_embeddings, known)
+    np.testing.assert_allclose(user_of(space, known), direction(total), atol=1e-6)
+    neighbors = draw_neighbors(seed, 40)
+    placed = space.place(neighbors)
+    for row in range(4):
+        near = dict(zip(neighbors[row].indices, neighbors[row].data, strict=True))
+        expected = direction(weighted_sum(space.item_embeddings, near))
+        np.testing.assert_allclose(placed[row], expected, atol=1e-6)
+    assert not placed[4].any()
+
+
+def test_filling_adds_what_lacks_and_shortens_what_is_too_long() -> None:
+    filled = fill(np.array([[0.6, 0], [0, 0], [3, 4]], np.float32))
+    np.testing.assert_allclose(filled, [[0.6, 0, 0.8], [0, 0, 1], [0.6, 0.8, 0]], atol=1e-6)
+
+
+# ---- fitted to planted tastes
+
+SIZE = 240 // N_GROUPS
+
+
+def content_of(n_items: int = 240, *, blur: float = 0.3) -> Floats:
+    """Make vectors that tell an item's group, the clearer the smaller the blur."""
+    generator = np.random.default_rng(0)
+    groups = np.eye(N_GROUPS)[np.arange(n_items) * N_GROUPS // n_items]
+    return unit_rows((groups + blur * generator.normal(size=groups.shape)).astype(np.float32))
+
+
+def held(data: Interactions, config: TrainingConfig = SMALL) -> Validation:
+    """Hold out what `train` does."""
+    return hold_out(
+        data,
+        share=config.validation_share,
+        max_users=config.validation_users,
+        generator=np.random.default_rng(config.seed),
+    )
+
+
+Planted = tuple[Interactions, TrainedModel, Validation]
+
+
+@pytest.fixture(scope="module")
+def tastes() -> Planted:
+    data = planted(predictability=0.9, n_users=320)
+    return data, train(data, config=SMALL), held(data)
+
+
+@pytest.fixture(scope="module")
+def space(tastes: Planted) -> Space:
+    return fit_space(*tastes, content=content_of())[0]
+
+
+def signals_of(data: Interactions, tower: TrainedModel) -> Signals:
+    weights = data.matrix(data.history_weights(tower.half_life_days))
+    return Signals(
+        tower=tower,
+        associations=fit_associations(weights, dimension=32),
+        popularity=popularity(data, half_life_days=tower.half_life_days),
+    )
+
+
+def share_of_group(space: Space, known: list[int], group: int) -> float:
+    products = space.item_embeddings @ user_of(space, dict.fromkeys(known, 1.0))
+    products[known] = -np.inf
+    return float(np.mean(np.argsort(-products)[:20] // SIZE == group))
+
+
+def test_pooling_equals_a_slow_reference() -> None:
+    data = planted(predictability=0.8, n_users=60, with_times=True)
+    tower = train(data, config=replace(SMALL, epochs=1, timescales=(Timescale(90.0),)))
+    signals = signals_of(data, tower)
+    space = compose(signals, Blend())
+    users = space.pool(data)
+    for user in (0, 17, 59):
+        known = {}
+        for row in range(data.offsets[user], data.offsets[user + 1]):
+            age = data.trained_until - data.last_occurred_at[row]
+            known[int(data.item[row])] = data.weight[row] * 0.5 ** (age / 90)
+        total = weighted_sum(space.history_embeddings, known)
+        np.testing.assert_allclose(users.history[user], total, atol=1e-4)
+        assert users.support[user] == len(known)
+        scores = np.array(slow_scores(Blend(), signals, known))
+        products = space.item_embeddings @ users.embeddings[user]
+        factor = (scores @ products) / (products @ products)
+        assert factor > 0
+        np.testing.assert_allclose(factor * products, scores, atol=1e-5 * np.abs(scores).max())
+
+
+@pytest.mark.parametrize("n", [1, 3, 10])
+def test_a_user_nobody_trained_on_is_folded_in(space: Space, n: int) -> None:
+    for group in range(N_GROUPS):
+        known = list(range(group * SIZE, group * SIZE + n))
+        assert share_of_group(space, known, group) > 0.8
+
+
+def test_a_new_item_is_found_by_users_of_what_it_is_like(space: Space) -> None:
+    content = content_of()
+    new = unit_rows(np.eye(N_GROUPS, dtype=np.float32))
+    placed = space.place(neighbor_weights(new, content))
+    users = np.stack(
+        [
+            user_of(space, dict.fromkeys(range(group * SIZE, group * SIZE + 10), 1.0))
+            for group in range(N_GROUPS)
+        ]
+    )
+    assert (users @ placed.T).argmax(axis=0).tolist() == list(range(N_GROUPS))
+
+
+def test_a_stranger_gets_what_sells_now_where_fashion_changes() -> None:
+    # Old users bought the first half of the catalog, recent users the second.
+    generator = np.random.default_rng(0)
+    user = np.repeat(np.arange(400), 10).astype(np.int32)
+    recent = user % 2 == 1
+    item = np.concatenate([generator.permutation(60)[:10] for _ in range(400)]) + 60 * recent
+    day = np.where(recent, 700.0, 0.0) + np.tile(np.arange(10), 400)
+    data = Interactions.from_pairs(
+        user, item.astype(np.int32), n_users=400, n_items=120, last_occurred_at=day
+    )
+    fashion = Timescale(240.0, 30.0, later_from_earlier=True)
+    model = train(data, config=replace(SMALL, epochs=1, timescales=(fashion,)))
+    space, _ = fit_space(data, model, None)
+    top = np.argsort(-(space.item_embeddings @ user_of(space, {})))[:20]
+    assert np.mean(top >= 60) > 0.9
+
+
+def test_the_same_seed_gives_the_same_space(tastes: Planted, space: Space) -> None:
+    again, _ = fit_space(*tastes, content=content_of())
+    np.testing.assert_array_equal(again.item_embeddings, space.item_embeddings)
+    np.testing.assert_array_equal(again.history_embeddings, space.history_embeddings)
+    assert again.blend == space.blend
+    assert again.scale == space.scale
+
+
+def test_without_content_the_bias_of_new_items_is_the_default(tastes: Planted) -> None:
+    space, trial = fit_space(*tastes)
+    assert trial is not None
+    assert space.blend is not None
+    assert space.blend.curve
+    assert space.blend.new_item_bias == Blend().new_item_bias
+    assert all("content" not in recall for recall in space.blend.curve.values())
+    assert share_of_group(space, [0, 1, 2], 0) > 0.8
+
+
+def test_the_trial_is_made_of_the_training_part_alone(tastes: Planted) -> None:
+    _, model, validation = tastes
+    _, trial = fit_space(*tastes, content=content_of())
+    assert trial is not None
+    assert trial.blend is not None
+    assert model.trial is not None
+    expected = compose(signals_of(validation.train, model.trial), trial.blend)
+    np.testing.assert_allclose(trial.item_embeddings, expected.item_embeddings, atol=1e-6)
+    np.testing.assert_allclose(trial.history_embeddings, expected.history_embeddings, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_users", [3, 20])
+def test_too_few_users_leave_the_default_blend(n_users: int) -> None:
+    data = planted(predictability=0.8, n_users=n_users)
+    space, _ = fit_space(data, train(data, config=SMALL), held(data))
+    assert space.blend == Blend()
+    np.testing.assert_allclose(np.linalg.norm(space.item_embeddings, axis=1), 1, atol=1e-6)
+
+
+def test_without_anything_held_out_there_is_no_trial_and_the_blend_is_the_default() -> None:
+    data = planted(predictability=0.8, n_users=100)
+    model = train(data, config=replace(SMALL, epochs=1, timescales=(TIMELESS,)))
+    assert model.trial is None
+    for validation in (None, held(data)):
+        space, trial = fit_space(data, model, validation, content=content_of())
+        assert trial is None
+        assert space.blend == Blend()
+
+
+def test_fewer_items_than_dimensions_are_fine() -> None:
+    data = planted(predictability=0.8, n_users=100, n_items=8, length=6)
+    space, _ = fit_space(data, train(data, config=SMALL), held(data), content=content_of(8))
+    assert space.item_embeddings.shape == (8, 16 + 32 + TAIL)
+    assert np.isfinite(space.history_embeddings).all()
+    np.testing.assert_allclose(np.linalg.norm(space.item_embeddings, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(space.pool(data).embeddings, axis=1), 1, atol=1e-6)
+
+
+def test_an_item_without_interactions_is_not_learned_and_says_nothing_of_a_user() -> None:
+    data = planted(predictability=0.9)
+    shown = data.select(data.item % SIZE != 0)  # one item of each group is never seen
+    space, _ = fit_space(shown, train(shown, config=replace(SMALL, epochs=1)), None)
+    cold = np.arange(0, 240, SIZE)
+    np.testing.assert_array_equal(np.flatnonzero(~space.learned), cold)
+    np.testing.assert_allclose(space.history_embeddings[cold], 0, atol=1e-7)
+
+
+def slow_recall(space: Space, items: Floats, validation: Validation, new: set[int]) -> float:
+    """Compute recall@20 of held-out items that are not new; a zero row is in no list."""
+    users = space.pool(validation.train).embeddings[validation.users]
+    train, lists = validation.train, []
+    for vector, user in zip(users, validation.users, strict=True):
+        seen = train.item[train.offsets[user] : train.offsets[user + 1]].tolist()
+        scores = np.where(items.any(axis=1), items @ vector, -np.inf)
+        lists.append(slow_list(scores.tolist(), seen))
+    old = [np.array([i for i in items if i not in new], int) for items in validation.held_out]
+    return recall_at_k(np.array(lists), old, k=20)
+
+
+@pytest.mark.parametrize("blur", [0.3, 1.0])
+def test_new_items_are_put_forward_until_old_ones_lose_half_a_percent(blur: float) -> None:
+    data = planted(predictability=0.8, n_users=600, length=25)
+    config = replace(SMALL, epochs=1, timescales=(TIMELESS,), validation_users=600)
+    validation, content = held(data, config), content_of(blur=blur)
+    tower = train(validation.train, config=config)
+    signals = signals_of(validation.train, tower)
+    space = compose(signals, Blend())
+    bias = fit_new_item_bias(space, signals, validation, content)
+    drawn = np.random.default_rng(0).permutation(np.flatnonzero(space.learned))
+    new = drawn[: int(PRETENDED_NEW * len(drawn))]
+    rest = np.setdiff1d(drawn, new)
+    weights = neighbor_weights(
+        content[new],
+        content[rest],
+        popularity=np.maximum(signals.popularity[rest], 1e-3),
+        popularity_power=POPULARITY_POWER,
+    )
+    lay = np.zeros((len(rest), 240))
+    lay[np.arange(len(rest)), rest] = 1
+
+    def recall(bias: float | None) -> float:
+        items = space.item_embeddings.copy()
+        items[new] = 0
+        if bias is not None:
+            biased = replace(space, blend=Blend(new_item_bias=bias))
+            items[new] = biased.place(sp.csr_matrix(weights @ lay))
+        return slow_recall(space, items, validation, set(new.tolist()))
+
+    least = (1 - COST) * recall(None)
+    assert 0 < bias < BIASES[-1]
+    assert all(recall(b) >= least for b in BIASES if b <= bias)
+    assert recall(next(b for b in BIASES if b > bias)) < least
+
+
+def test_without_content_of_any_item_the_bias_stays(tastes: Planted) -> None:
+    _, model, validation = tastes
+    assert model.trial is not None
+    signals = signals_of(validation.train, model.trial)
+    nothing = np.zeros((240, 4), np.float32)
+    space = compose(signals, Blend(new_item_bias=0.35))
+    assert fit_new_item_bias(space, signals, validation, nothing) == 0.35
