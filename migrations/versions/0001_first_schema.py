@@ -134,6 +134,7 @@ def upgrade() -> None:
         ["tenant_id", "user_id", "item_id"],
         schema=S,
         postgresql_include=["occurred_at", "weight"],
+        postgresql_ops={"tenant_id": "text_pattern_ops"},
     )
     op.create_table(
         "item_popularity",

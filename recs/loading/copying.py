@@ -6,8 +6,8 @@ of its fields, then for each its length (-1: NULL) and its bytes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeAlias
 
 import numpy as np
 import psycopg
@@ -17,18 +17,21 @@ from psycopg import sql
 
 from recs.loading.fields import Field
 
+Stream: TypeAlias = Iterable[memoryview]  # rows as `encode` made them, some at a time
+
 _HEADER = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _TRAILER = b"\xff\xff"
 _EPOCH = 946_684_800_000_000  # PostgreSQL counts microseconds from 2000
 _PIECE = 1 << 20  # bytes; psycopg sends what it is given as one message
 _JSONB_VERSION = b"\x01"
+_NOTHING = pa.scalar(b"")
 
 
 def copy_stream(
     connection: psycopg.Connection[Any],
     table: sql.Composable,
     fields: Sequence[Field],
-    stream: memoryview,
+    stream: Stream,
 ) -> None:
     """Append what `encode` made of rows to a table."""
     statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT binary)").format(
@@ -36,8 +39,9 @@ def copy_stream(
     )
     with connection.cursor() as cursor, cursor.copy(statement) as copy:
         copy.write(_HEADER)
-        for start in range(0, len(stream), _PIECE):
-            copy.write(stream[start : start + _PIECE])
+        for rows in stream:
+            for start in range(0, len(rows), _PIECE):
+                copy.write(rows[start : start + _PIECE])
         copy.write(_TRAILER)
 
 
@@ -47,7 +51,7 @@ def encode(fields: Sequence[Field], columns: Any) -> memoryview:
     for field in fields:
         parts += _encoded(field, columns.column(field.name))
     # Joined row by row, the values lie one after another in one buffer: that is the stream.
-    rows = pc.binary_join_element_wise(*parts, pa.scalar(b""))
+    rows = pc.binary_join_element_wise(*parts, _NOTHING)
     offsets = np.frombuffer(rows.buffers()[1], np.int32)
     return memoryview(rows.buffers()[2])[offsets[rows.offset] : offsets[rows.offset + len(rows)]]
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypeAlias, TypeVar
+from typing import Literal, TypeAlias
 
 from sqlalchemy import Connection, Engine
 
 from recs import schema
 from recs.errors import BadInput
+from recs.loading.ahead import ahead
 from recs.loading.batches import Reject, Source
 from recs.loading.checks import Checked, Checker
+from recs.loading.copying import Stream
 from recs.loading.fields import (
     INTERACTION_FIELDS,
     ITEM_FIELDS,
@@ -31,7 +32,6 @@ from recs.loading.targets import Interactions, Target, Upserted, require_one_dim
 Bind: TypeAlias = Engine | Connection
 OnError: TypeAlias = Literal["fail", "skip"]
 OnProgress: TypeAlias = Callable[[int, float], None]
-Element = TypeVar("Element")
 
 
 @dataclass(frozen=True)
@@ -153,18 +153,18 @@ class _Job:
         """Move the rows; return how many, and the rejects."""
         rows = 0
 
-        def prepared() -> Iterator[tuple[Checked, memoryview | None]]:
+        def prepared() -> Iterator[tuple[Checked, Stream]]:
             for batch in source.batches(checker.file_columns, target.batch_rows):
                 checked = checker.check(batch)
-                yield checked, target.prepare(checked.good()) if batch.rows else None
+                yield checked, target.prepare(checked.good()) if batch.rows else ()
 
         with RejectsFile(self._rejects) as rejected:
-            for checked, stream in _ahead(prepared()):
-                verified = target.verify(checked) if stream is not None else checked
+            for checked, stream in ahead(prepared()):
+                verified = target.verify(checked) if checked.batch.rows else checked
                 self._set_apart(verified.rejects(), source.unit, rejected)
                 if verified is not checked:
                     stream = target.prepare(verified.good())
-                if stream:
+                if verified.good_rows > 0:
                     target.write(stream)
                 rows += verified.good_rows
                 self._on_progress(rows, checked.batch.fraction)
@@ -205,13 +205,3 @@ def _transaction(bind: Bind) -> Iterator[Connection]:
     else:
         with bind.begin_nested():
             yield bind
-
-
-def _ahead(elements: Iterator[Element]) -> Iterator[Element]:
-    """Yield elements while the next one is made in a thread: PostgreSQL and we work at once."""
-    end = object()
-    with ThreadPoolExecutor(1, "recs-load") as pool:
-        upcoming = pool.submit(next, elements, end)
-        while (element := upcoming.result()) is not end:
-            upcoming = pool.submit(next, elements, end)
-            yield element  # type: ignore[misc]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import pyarrow.compute as pc
@@ -13,11 +13,14 @@ from sqlalchemy.dialects.postgresql import insert
 from recs import schema
 from recs.database import driver_connection
 from recs.errors import BadInput
+from recs.loading.ahead import ahead
 from recs.loading.checks import Checked
-from recs.loading.copying import copy_stream, encode
+from recs.loading.copying import Stream, copy_stream, encode
 from recs.loading.fields import Field
+from recs.loading.sorting import order_by
 
 _REMEMBERED = 1_000_000  # item ids; a batch that names others asks the database
+_ENCODED = 50_000  # rows at once: a few megabytes, whatever the batch
 _UNKNOWN = """
 SELECT named.item_id FROM unnest(%s::text[]) AS named (item_id)
 WHERE NOT EXISTS (
@@ -34,13 +37,13 @@ class Target(Protocol):
 
     batch_rows: int
 
-    def prepare(self, columns: Any) -> memoryview:
+    def prepare(self, columns: Any) -> Stream:
         """Return rows as a COPY stream; asks no database, so it can run ahead."""
 
     def verify(self, checked: Checked) -> Checked:
         """Add the faults that only the database can tell."""
 
-    def write(self, stream: memoryview) -> None:
+    def write(self, stream: Stream) -> None:
         """Write a batch."""
 
     def finish(self) -> None:
@@ -50,7 +53,7 @@ class Target(Protocol):
 class Interactions:
     """recs.interactions, appended to. A batch is large and sorted: so its index grows faster."""
 
-    batch_rows = 500_000
+    batch_rows = 1_000_000
 
     def __init__(self, connection: Connection, fields: Sequence[Field]) -> None:
         self._driver = driver_connection(connection)
@@ -61,12 +64,13 @@ class Interactions:
         if self._staging is not None:
             self._staging.create(connection)
 
-    def prepare(self, columns: Any) -> memoryview:
-        """Sort by user and item, and encode."""
-        order = pc.sort_indices(
-            columns, sort_keys=[("user_id", "ascending"), ("item_id", "ascending")]
-        )
-        return encode(self._fields, columns.take(order))
+    def prepare(self, columns: Any) -> Stream:
+        """Sort by user and item; rows are encoded when they are asked for."""
+        return self._encoded(columns, order_by(columns, ("user_id", "item_id")))
+
+    def _encoded(self, columns: Any, order: Any) -> Iterator[memoryview]:
+        for start in range(0, len(order), _ENCODED):
+            yield encode(self._fields, columns.take(order.slice(start, _ENCODED)))
 
     def verify(self, checked: Checked) -> Checked:
         """Find interactions with items that are not in the catalog."""
@@ -81,17 +85,20 @@ class Interactions:
         self._known -= unknown
         return checked.with_faults(_unknown_faults(checked, unknown)) if unknown else checked
 
-    def write(self, stream: memoryview) -> None:
+    def write(self, stream: Stream) -> None:
         """Copy into the table; a trigger checks the items once more, against other sessions."""
         if self._staging is None:
-            copy_stream(self._driver, _identifier(schema.interactions), self._fields, stream)
+            self._copy(schema.interactions, stream)
             return
-        copy_stream(self._driver, _identifier(self._staging), self._fields, stream)
+        self._copy(self._staging, stream)
         names = [field.name for field in self._fields]
         self._connection.execute(
             insert(schema.interactions).from_select(names, select(self._staging))
         )
         self._connection.execute(self._staging.delete())
+
+    def _copy(self, table: Table, stream: Stream) -> None:
+        copy_stream(self._driver, _identifier(table), self._fields, ahead(stream))
 
     def finish(self) -> None:
         """Drop the staging table, where there is one."""
@@ -119,9 +126,9 @@ class Upserted:
         self._staging.create(connection)
         self._empty = True
 
-    def prepare(self, columns: Any) -> memoryview:
+    def prepare(self, columns: Any) -> Stream:
         """Encode."""
-        return encode(self._fields, columns)
+        return [encode(self._fields, columns)]
 
     def verify(self, checked: Checked) -> Checked:
         """Find ids that the file has had before."""
@@ -136,7 +143,7 @@ class Upserted:
             seen.add(id_)
         return checked.with_faults(faults) if faults else checked
 
-    def write(self, stream: memoryview) -> None:
+    def write(self, stream: Stream) -> None:
         """Stage a batch."""
         copy_stream(self._driver, _identifier(self._staging), self._fields, stream)
         self._empty = False

@@ -13,7 +13,8 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import OperationalError
 
 from recs.errors import BadInput
-from recs.loading import load_interactions, loads
+from recs.loading import load_interactions, targets
+from recs.loading.ahead import ahead
 from recs.loading.targets import Interactions
 
 ALL = "SELECT user_id, item_id, interaction_type, weight, extract(epoch FROM occurred_at)::float8 FROM recs.interactions ORDER BY 1, 2, 5"  # noqa: E501
@@ -223,7 +224,17 @@ def test_the_next_batch_is_made_while_one_is_written() -> None:
             made.append(number)
             yield number
 
-    for number in loads._ahead(numbers()):
+    for number in ahead(numbers()):
         while number < 2 and number + 1 not in made:
             pass
     assert made == [0, 1, 2]
+
+
+def test_a_batch_is_copied_in_slices_in_the_order_of_the_index(
+    catalog: Connection, write: Any, rows: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(targets, "_ENCODED", 2)
+    lines = "".join(f"u{user},{item}\n" for item in (2, 1, 3) for user in (10, 9, 1))
+    load_interactions(catalog, write("a.csv", "user_id,item_id\n" + lines))
+    found = rows("SELECT user_id, item_id FROM recs.interactions ORDER BY ctid")
+    assert found == [(f"u{user}", str(item)) for user in (1, 10, 9) for item in (1, 2, 3)]
