@@ -19,7 +19,8 @@ from recs.metrics import ndcg_at_k, recall_at_k
 
 TOWER_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
 TOWER_SUPPORTS = (3.0, 10.0, 30.0, 100.0, 300.0)
-POPULARITY_WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3)
+POPULARITY_SUPPORT = 10.0  # sql/functions/blend_user.sql says so too
+POPULARITY_WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 KNOWN_ITEMS = (1, 2, 3, 5, 10, 20)
 ENOUGH_USERS = 30
 WARM_USERS = 1000
@@ -35,9 +36,9 @@ Indices = NDArray[np.int64]
 class Blend:
     """What the score of item j for a user of n distinct items is made of, up to a factor.
 
-        score = tower_weight s t_u . q_j  +  v_u . z_j  +  popularity_weight (1 - s) / |v| pop_j
+        score = tower_weight s t_u . q_j  +  v_u . z_j  +  popularity_weight f / |v| pop_j
 
-    with s = n / (n + tower_support): t is the unit vector of the two-tower model, v the sum of
+    with s = n / (n + tower_support), f = 10 / (n + 10): t is the unit vector of the two-tower model, v the sum of
     what the known items say by association and v_u its direction, pop_j popularity of the best
     seller's. What many interactions are needed for grows with n, what needs none fades with it;
     1 / |v| makes popularity a prior that is worth a fixed number of interactions.
@@ -57,9 +58,10 @@ class Blend:
     curve: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
     def weights(self, support: NDArray[np.integer]) -> tuple[Floats, Floats]:
-        """Compute tower_weight s and popularity_weight (1 - s) for users of n items, each [U]."""
+        """Compute tower_weight s and popularity_weight f for users of n items, each [U]."""
         share = support / (support + self.tower_support)
-        tower, prior = self.tower_weight * share, self.popularity_weight * (1 - share)
+        fading = POPULARITY_SUPPORT / (support + POPULARITY_SUPPORT)
+        tower, prior = self.tower_weight * share, self.popularity_weight * fading
         return np.asarray(tower, np.float32), np.asarray(prior, np.float32)
 
 

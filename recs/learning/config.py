@@ -67,7 +67,7 @@ class TrainingConfig:
     history_smoothing: float = 0.25
     timescales: tuple[Timescale, ...] = field(default=TIMESCALES)
     epochs: int | None = None
-    max_epochs: int = 20
+    max_epochs: int = 30
     patience: int = 3
     validation_share: float = 0.1
     validation_users: int = 5000

@@ -46,7 +46,7 @@ class Space:
 
         item     (l q, z, pop, bias of a new item, filling) / scale
         history  (p, r, 0, 0, 0)
-        user     (tower_weight s t / l, v / |v|, popularity_weight (1 - s) / |v|, 1, 0), then unit
+        user     (tower_weight s t / l, v / |v|, popularity_weight f / |v|, 1, 0), then unit
 
     with (t, v) = sum_i w_i (p_i, r_i), t scaled to norm 1; see Blend. The filling gives all items
     the norm 1 without touching a score, since the user has 0 there (Bachrach et al. 2014): an HNSW

@@ -15,7 +15,7 @@ AS $$
     array_fill((p_tower_weight * b.share)::real, ARRAY[p_tower_dimension])::vector
       * l2_normalize(subvector(p_history, 1, p_tower_dimension))
     || l2_normalize(b.associations)
-    || ARRAY[(p_popularity_weight * (1 - b.share)
+    || ARRAY[(p_popularity_weight * 10 / (p_support + 10)
               / greatest(vector_norm(b.associations), 1e-6))::real, 1, 0]::vector END
   FROM (
     SELECT p_support / (p_support + p_tower_support) AS share,

@@ -25,7 +25,13 @@ def slow_scores(blend: Blend, signals: Signals, known: Mapping[int, float]) -> l
     for item in range(len(signals.popularity)):
         score = blend.tower_weight * share * float(taste @ tower.item_embeddings[item])
         score += float(direction(sums) @ associations.items[item])
-        score += blend.popularity_weight * (1 - share) / strength * float(signals.popularity[item])
+        score += (
+            blend.popularity_weight
+            * 10
+            / (len(known) + 10)
+            / strength
+            * float(signals.popularity[item])
+        )
         scores.append(score)
     return scores
 

@@ -80,11 +80,11 @@ def test_the_towers_share_grows_with_what_is_known_and_popularitys_fades(
     assert prior[0] > prior[1] > 0
 
 
-def test_a_stranger_has_popularity_alone_and_half_of_each_at_the_support() -> None:
+def test_a_stranger_has_popularity_alone_and_each_weight_is_halved_at_its_support() -> None:
     blend = Blend(tower_weight=0.8, tower_support=50, popularity_weight=0.02)
-    tower, prior = blend.weights(np.array([0, 50]))
-    np.testing.assert_allclose(tower, [0, 0.4], rtol=1e-6)
-    np.testing.assert_allclose(prior, [0.02, 0.01], rtol=1e-6)
+    tower, prior = blend.weights(np.array([0, 10, 50]))
+    np.testing.assert_allclose(tower[[0, 2]], [0, 0.4], rtol=1e-6)
+    np.testing.assert_allclose(prior[:2], [0.02, 0.01], rtol=1e-6)
 
 
 @pytest.mark.parametrize("n", KNOWN_ITEMS)
