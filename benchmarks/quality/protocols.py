@@ -131,10 +131,9 @@ def _temporal(
 ) -> Split:
     """Train on what happened before the cut and ask for what came after."""
     train, test = _cut(events, cut)
-    tasks = [_warm(dataset, train, test)]
+    tasks = [_warm(dataset, train, test), _whole_catalog(dataset, train, test)]
     if everything:
-        tasks += _new_users(dataset, train, test)
-        tasks += [_new_items(dataset, train, test), _whole_catalog(dataset, train, test)]
+        tasks += [*_new_users(dataset, train, test), _new_items(dataset, train, test)]
     return Split(
         dataset, "temporal", phase, train, tuple(tasks), _contents(dataset, train, train.days.max())
     )

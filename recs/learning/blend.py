@@ -38,10 +38,10 @@ class Blend:
 
         score = tower_weight s t_u . q_j  +  v_u . z_j  +  popularity_weight f / |v| pop_j
 
-    with s = n / (n + tower_support), f = 10 / (n + 10): t is the unit vector of the two-tower model, v the sum of
-    what the known items say by association and v_u its direction, pop_j popularity of the best
-    seller's. What many interactions are needed for grows with n, what needs none fades with it;
-    1 / |v| makes popularity a prior that is worth a fixed number of interactions.
+    with s = n / (n + tower_support) and f = 10 / (n + 10): t is the unit vector of the two-tower
+    model, v the sum of what the known items say by association and v_u its direction, pop_j
+    popularity of the best seller's. What needs many interactions grows with n, what needs none
+    fades with it, and by 1 / |v| it is a prior that is worth a fixed number of interactions.
 
     A new item has no interactions: its place in the two-tower space is a guess, and counts
     new_item_tower of a learned one; new_item_bias is added to its score, for it has no popularity.
@@ -100,9 +100,9 @@ def fit_blend(
     """Choose the weights with the best recall@20 + ndcg@20 on users that the signals have not seen.
 
     Weights that are not clearly better than the defaults leave those as they are. Half of the
-    verdict is that of the validation slice's users, half that of its newcomers, who
-    are replayed with their first 1, 2, 3, 5, 10 and 20 items. The signals are of the slice's
-    training part. Where one half has under 30 users, the other decides; else the defaults stay.
+    verdict is that of the validation slice's users, half that of its newcomers, who are replayed
+    with their first 1, 2, 3, 5, 10 and 20 items. The signals are of the slice's training part.
+    Where one half has under 30 users, the other decides; else the defaults stay.
     """
     half_life = signals.tower.half_life_days
     situations = {n: replay(interactions, validation, n) for n in KNOWN_ITEMS}
