@@ -21,6 +21,7 @@ _COMMANDS = {
     "server": "recs.cli.server:server",
     "similar": "recs.cli.recommend:similar",
     "train": "recs.cli.train:train",
+    "tune": "recs.cli.tune:tune",
 }
 
 

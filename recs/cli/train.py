@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 
 import click
 
+from recs.cli.parameters import read_config
 from recs.cli.settings import Settings, pass_settings
 
 
 @click.command()
 @click.option("--name", help="What to call the version. Default: the time.")
-@click.option("--dimension", default=128, show_default=True, type=click.IntRange(2, 1024))
+@click.option(
+    "--parameters",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="A JSON file of settings, such as `recs tune` writes.",
+)
 @click.option("--seed", default=0, show_default=True)
 @click.option(
     "--until",
@@ -25,7 +31,7 @@ from recs.cli.settings import Settings, pass_settings
 def train(
     settings: Settings,
     name: str | None,
-    dimension: int,
+    parameters: Path | None,
     seed: int,
     until: datetime | None,
     no_activate: bool,
@@ -34,14 +40,13 @@ def train(
     """Train, publish, and activate if it beats popularity and the active model."""
     from recs.cli.steps import training_progress
     from recs.errors import ModelRefused
-    from recs.learning import TrainingConfig
     from recs.training import pipeline
 
     with training_progress(settings.output) as (on_step, on_progress):
         report = pipeline.train_model(
             settings.engine(),
             name=name,
-            config=TrainingConfig(dimension=dimension, seed=seed),
+            config=read_config(parameters, seed=seed),
             until=until and until.replace(tzinfo=UTC),
             force=force,
             activate=not no_activate,

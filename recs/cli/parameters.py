@@ -1,0 +1,60 @@
+"""Settings of a training, from a file."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from recs.errors import BadInput
+
+if TYPE_CHECKING:
+    from recs.learning import TrainingConfig
+
+MAY_BE_ZERO = {"history_smoothing"}
+
+
+def read_config(path: Path | None, *, seed: int) -> TrainingConfig:
+    """Return the defaults, with what a JSON file says otherwise.
+
+    Raises:
+        BadInput: no JSON object, a setting that does not exist, a value of the wrong kind.
+    """
+    from recs.learning import TrainingConfig
+
+    parameters = {} if path is None else _read(path)
+    known = {
+        f.name: f.default
+        for f in fields(TrainingConfig)
+        if isinstance(f.default, int | float) and f.name != "seed"
+    }
+    for name, value in parameters.items():
+        if name not in known:
+            raise BadInput(
+                f"{path} has {name!r}, which is no setting",
+                hint=f"expected some of {sorted(known)}",
+            )
+        _check(f"{name} in {path}", value, whole=isinstance(known[name], int), name=name)
+    return TrainingConfig(**{**parameters, "seed": seed})
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        document = json.loads(path.read_text())
+    except ValueError as error:
+        raise BadInput(f"{path} is no JSON: {error}", hint="make one: recs tune") from None
+    if not isinstance(document, dict):
+        raise BadInput(f"{path} has no JSON object", hint="make one: recs tune")
+    return document
+
+
+def _check(where: str, value: object, *, whole: bool, name: str) -> None:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        raise BadInput(f"{where} is {value!r}, expected a number")
+    if whole and value != int(value):
+        raise BadInput(f"{where} is {value!r}, expected a whole number")
+    if value < 0 or (value == 0 and name not in MAY_BE_ZERO):
+        raise BadInput(f"{where} is {value!r}, expected a positive number")

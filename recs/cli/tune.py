@@ -1,0 +1,82 @@
+"""`recs tune`: whether other settings than the defaults suit this shop better."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from recs.cli.settings import Settings, pass_settings
+
+if TYPE_CHECKING:
+    from recs.tuning import TuningReport, TuningTrial
+
+
+@click.command()
+@click.option("--trials", default=20, show_default=True, type=click.IntRange(1))
+@click.option("--timeout", type=float, help="Begin no trial after so many seconds.")
+@click.option("--seed", default=0, show_default=True)
+@click.option(
+    "--output",
+    "path",
+    default="tuned.json",
+    show_default=True,
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Where the best settings go.",
+)
+@pass_settings
+def tune(settings: Settings, trials: int, timeout: float | None, seed: int, path: Path) -> None:
+    """Search for better settings on held-out interactions; nothing in the database changes."""
+    from recs.errors import BadInput
+
+    if importlib.util.find_spec("optuna") is None:
+        raise BadInput("recs tune needs Optuna", hint="pip install 'pgrecs[train,tune]'")
+    from recs import tuning
+
+    engine = settings.engine()
+    with settings.output.progress() as progress:
+        bar = progress.add_task("trials", total=trials)
+
+        def on_trial(trial: TuningTrial, total: int) -> None:
+            progress.update(bar, completed=trial.number + 1, total=total)
+
+        report = tuning.tune(engine, trials=trials, timeout=timeout, seed=seed, on_trial=on_trial)
+    path.write_text(json.dumps(dict(report.best.parameters), indent=2) + "\n")
+    settings.output.result({**report.document(), "output": str(path)})
+    _print(settings, report, path)
+
+
+def _print(settings: Settings, report: TuningReport, path: Path) -> None:
+    output, default, best = settings.output, report.trials[0], report.best
+    names = list(default.parameters)
+    output.table(
+        ("trial", "recall@20", "ndcg@20", *names, "seconds"),
+        [
+            (
+                "default" if trial is default else str(trial.number),
+                trial.recall,
+                trial.ndcg,
+                *(f"{trial.parameters[name]:.4g}" for name in names),
+                f"{trial.seconds:.0f}",
+            )
+            for trial in sorted(report.trials, key=lambda trial: -trial.value)
+        ],
+        title=f"{report.users} users, on interactions held out",
+    )
+    if report.importances:
+        output.table(
+            ("setting", "importance"),
+            [(name, float(share)) for name, share in report.importances.items()],
+            title="what the differences between trials are due to",
+        )
+    if best is default:
+        output.say("no trial was better than the defaults")
+        return
+    gain = best.value / max(default.value, 1e-12) - 1
+    output.say(
+        f"the best trial is {gain:.1%} above the defaults on the data it was chosen by; "
+        f"a part of that is luck\nuse it: recs train --parameters {path}"
+    )

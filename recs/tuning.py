@@ -1,0 +1,174 @@
+"""Settings for one shop, found by trying: `recs tune`.
+
+The defaults are meant to do; this tells whether others do better, on data that no trial has seen.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import optuna
+import torch
+from sqlalchemy import Engine
+
+from recs.errors import BadInput, NothingToLearn
+from recs.learning import Interactions, TrainingConfig, fit_space, train
+from recs.learning.validation import Validation, hold_out, score
+from recs.training import gate, reading
+
+SEARCHED = (
+    "temperature",
+    "learning_rate",
+    "history_smoothing",
+    "dimension",
+    "association_dimension",
+)
+ENOUGH_FOR_IMPORTANCE = 8
+
+OnTrial = Callable[["TuningTrial", int], None]
+
+
+@dataclass(frozen=True)
+class TuningTrial:
+    """One training: its settings and recall@20 and ndcg@20 of its vectors on held-out data."""
+
+    number: int
+    parameters: Mapping[str, Any]
+    recall: float
+    ndcg: float
+    seconds: float
+
+    @property
+    def value(self) -> float:
+        """What is maximised."""
+        return self.recall + self.ndcg
+
+
+@dataclass(frozen=True)
+class TuningReport:
+    """All trials; the first one is that of the defaults.
+
+    Args:
+        importances: share of the differences between trials that a setting explains (fANOVA, Hutter
+            et al. 2014); empty after fewer than eight trials.
+    """
+
+    users: int
+    trials: list[TuningTrial]
+    importances: Mapping[str, float]
+
+    @property
+    def best(self) -> TuningTrial:
+        """The trial with the highest recall@20 + ndcg@20."""
+        return max(self.trials, key=lambda trial: trial.value)
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return {
+            "users": self.users,
+            "best": asdict(self.best),
+            "default": asdict(self.trials[0]),
+            "trials": [asdict(trial) for trial in self.trials],
+            "importances": dict(self.importances),
+        }
+
+
+def tune(
+    engine: Engine,
+    *,
+    trials: int = 20,
+    timeout: float | None = None,
+    seed: int = 0,
+    on_trial: OnTrial | None = None,
+) -> TuningReport:
+    """Search for settings that recommend better than the defaults; write nothing.
+
+    Each trial is a whole training on everything but a validation slice, and is scored on that
+    slice; what training itself chooses by, it holds out inside. The best of many trials is better
+    on the slice than it will be in service: a gain of a few percent may be none.
+
+    Args:
+        timeout: seconds after which no further trial is begun.
+
+    Raises:
+        NothingToLearn: there is nothing to hold out.
+        BadInput: trials is not positive.
+    """
+    if trials < 1:
+        raise BadInput(f"trials is {trials}, expected 1 or more")
+    interactions = _read(engine)
+    validation = hold_out(
+        interactions,
+        share=TrainingConfig().validation_share,
+        max_users=TrainingConfig().validation_users,
+        generator=np.random.default_rng(seed + 1),
+    )
+    if not len(validation.users):
+        raise NothingToLearn(
+            "no user has items to hold out", hint="load more interactions: recs load interactions"
+        )
+    done: list[TuningTrial] = []
+
+    def objective(trial: optuna.Trial) -> float:
+        start = time.perf_counter()
+        config = TrainingConfig(**_suggest(trial), seed=seed)
+        recall, ndcg = _score(config, validation)
+        seconds = time.perf_counter() - start
+        done.append(TuningTrial(trial.number, dict(trial.params), recall, ndcg, seconds))
+        if on_trial is not None:
+            on_trial(done[-1], trials)
+        return done[-1].value
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
+    study.enqueue_trial({name: getattr(TrainingConfig(), name) for name in SEARCHED})
+    study.optimize(objective, n_trials=trials, timeout=timeout)
+    return TuningReport(len(validation.users), done, _importances(study))
+
+
+def _suggest(trial: optuna.Trial) -> dict[str, Any]:
+    return {
+        "temperature": trial.suggest_float("temperature", 0.05, 0.3, log=True),
+        "learning_rate": trial.suggest_float("learning_rate", 0.001, 0.016, log=True),
+        "history_smoothing": trial.suggest_float("history_smoothing", 0.0, 1.0),
+        "dimension": trial.suggest_categorical("dimension", [64, 128, 256]),
+        "association_dimension": trial.suggest_categorical("association_dimension", [64, 128, 256]),
+    }
+
+
+def _score(config: TrainingConfig, validation: Validation) -> tuple[float, float]:
+    model = train(validation.train, config=config)
+    inner = gate.validation_of(validation.train, config)
+    space, _ = fit_space(validation.train, model, inner)
+    users = space.pool(validation.train).embeddings[validation.users]
+    return score(torch.from_numpy(users), torch.from_numpy(space.item_embeddings), validation)
+
+
+def _importances(study: optuna.Study) -> Mapping[str, float]:
+    if len(study.trials) < ENOUGH_FOR_IMPORTANCE:
+        return {}
+    found: Mapping[str, float] = optuna.importance.get_param_importances(study)
+    return found
+
+
+def _read(engine: Engine) -> Interactions:
+    data = reading.read(engine)
+    interactions = Interactions.from_pairs(
+        data.user,
+        data.item,
+        n_users=len(data.user_ids),
+        n_items=len(data.item_ids),
+        weight=data.weight,
+        first_occurred_at=data.first_day,
+        last_occurred_at=data.last_day,
+    )
+    if not (interactions.lengths >= 2).any():
+        raise NothingToLearn(
+            "no user has interacted with two different items",
+            hint="load more interactions: recs load interactions",
+        )
+    return interactions

@@ -1,0 +1,81 @@
+"""`recs tune`, and what `recs train` makes of its file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine, text
+
+from recs import Interaction, Item, Recommender, tuning
+from recs.cli.parameters import read_config
+from recs.errors import BadInput, NothingToLearn
+from recs.learning import TrainingConfig
+
+
+@pytest.fixture
+def shop(engine: Engine) -> Engine:
+    """Return a database whose users keep to one of four groups of items."""
+    recommender = Recommender(engine)
+    recommender.upsert_items(Item(f"{group}-{n}") for group in "abcd" for n in range(12))
+    random = np.random.default_rng(0)
+    recommender.record_interactions(
+        Interaction(f"user-{u}", f"{'abcd'[u % 4]}-{n}")
+        for u in range(80)
+        for n in random.choice(12, 6, replace=False)
+    )
+    return engine
+
+
+def test_the_first_trial_is_that_of_the_defaults_and_the_best_is_no_worse(shop: Engine) -> None:
+    report = tuning.tune(shop, trials=3)
+    assert [trial.number for trial in report.trials] == [0, 1, 2]
+    for name, value in report.trials[0].parameters.items():
+        assert value == getattr(TrainingConfig(), name)
+    assert report.best.value == max(trial.recall + trial.ndcg for trial in report.trials)
+    # Four groups, and six of twelve items known: twenty guesses find the group's other six.
+    assert report.best.recall > 0.8
+
+
+def test_tuning_leaves_the_database_as_it_was(shop: Engine) -> None:
+    tuning.tune(shop, trials=1)
+    with shop.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM recs.models")).scalar_one() == 0
+
+
+def test_an_empty_catalog_has_nothing_to_tune_by(engine: Engine) -> None:
+    with pytest.raises(NothingToLearn, match="catalog is empty"):
+        tuning.tune(engine, trials=1)
+
+
+def test_what_tune_writes_train_reads(tmp_path: Path) -> None:
+    path = tmp_path / "tuned.json"
+    path.write_text(json.dumps({"temperature": 0.2, "dimension": 64, "history_smoothing": 0}))
+    changed = {"temperature": 0.2, "dimension": 64, "history_smoothing": 0, "seed": 7}
+    assert asdict(read_config(path, seed=7)) == {**asdict(TrainingConfig()), **changed}
+    assert read_config(None, seed=0) == TrainingConfig()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is no JSON"),
+        ("[1]", "no JSON object"),
+        ('{"temprature": 0.1}', "'temprature', which is no setting"),
+        ('{"temperature": "warm"}', "is 'warm', expected a number"),
+        ('{"temperature": NaN}', "is nan, expected a number"),
+        ('{"temperature": 0}', "is 0, expected a positive number"),
+        ('{"dimension": 1.5}', "is 1.5, expected a whole number"),
+        ('{"dimension": true}', "is True, expected a number"),
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(
+    tmp_path: Path, content: str, message: str
+) -> None:
+    path = tmp_path / "tuned.json"
+    path.write_text(content)
+    with pytest.raises(BadInput, match=message):
+        read_config(path, seed=0)
