@@ -154,6 +154,18 @@ def test_the_index_finds_what_exact_search_finds(trained: Engine) -> None:
     assert recall.mean() > 0.98
 
 
+def test_many_new_items_do_not_hide_the_learned_ones_from_the_index(trained: Engine) -> None:
+    shop = Recommender(trained)
+    shop.upsert_items(
+        Item(f"new-{n}", f"{COLOURS[n % 5]} {GROUPS[n % 4]} number{n % 7}") for n in range(300)
+    )
+    with trained.connect() as connection:
+        recall = evaluation.ann_recall(connection, [f"user-{u}" for u in range(40)], k=20)
+    assert len(recall) == 40
+    # New items of the same words are tied: the last place of a list is any of them.
+    assert recall.min() >= 0.95
+
+
 def _vectors(engine: Engine) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     with engine.connect() as connection:
         rows = connection.execute(

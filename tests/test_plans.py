@@ -143,6 +143,14 @@ def test_recommend_searches_the_versions_own_index(explained: Explained, shop_ds
     assert_reads_few(plans, index=index, rows=4 * (K + SEEN))
 
 
+def test_recommend_and_similar_items_search_new_items_by_an_index_of_their_own(
+    explained: Explained, shop_dsn: str
+) -> None:
+    for function in ("recommend('user-1', %s)", "similar_items('item-1', %s)"):
+        plans = explained.plans(f"SELECT * FROM recs.{function}", K)
+        assert scans_of(plans, f"item_embeddings_{model_id(shop_dsn)}_new_embedding_idx"), plans
+
+
 def test_a_history_is_read_by_its_index(explained: Explained) -> None:
     plans = explained.plans("SELECT * FROM recs.user_vector('user-1')")
     assert_reads_few(plans, index="interactions_user_idx", rows=SEEN)
