@@ -156,16 +156,7 @@ def _importances(study: optuna.Study) -> Mapping[str, float]:
 
 
 def _read(engine: Engine) -> Interactions:
-    data = reading.read(engine)
-    interactions = Interactions.from_pairs(
-        data.user,
-        data.item,
-        n_users=len(data.user_ids),
-        n_items=len(data.item_ids),
-        weight=data.weight,
-        first_occurred_at=data.first_day,
-        last_occurred_at=data.last_day,
-    )
+    interactions = reading.read(engine).interactions()
     if not (interactions.lengths >= 2).any():
         raise NothingToLearn(
             "no user has interacted with two different items",

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from recs import Interaction, Item, Recommender
-from recs.learning import Interactions, TrainingConfig
+from recs.learning import TrainingConfig
 from recs.learning.cold_items import neighbor_weights
 from recs.learning.content import fit_encoder
 from recs.training import evaluation, gate, pipeline, reading
@@ -79,16 +79,7 @@ def test_sql_makes_the_vectors_of_users_that_training_made(trained: Engine) -> N
     active = gate.read_active(trained, data.item_ids)
     assert active is not None
     space = active[0]
-    pairs = Interactions.from_pairs(
-        data.user,
-        data.item,
-        n_users=len(data.user_ids),
-        n_items=len(data.item_ids),
-        weight=data.weight,
-        first_occurred_at=data.first_day,
-        last_occurred_at=data.last_day,
-    )
-    expected = space.pool(pairs).embeddings @ space.item_embeddings.T
+    expected = space.pool(data.interactions()).embeddings @ space.item_embeddings.T
     with trained.connect() as connection:
         for u in range(0, 160, 20):
             embedding = connection.execute(

@@ -97,7 +97,7 @@ def train_model(
     name = name or f"{moment:%Y-%m-%d %H:%M:%S}"
     with versions.new_version(engine, name=name, dimension=config.dimension) as model_id:
         data = reading.read(engine, until=until)
-        interactions = _interactions(data)
+        interactions = data.interactions()
         clock.done("read")
         encoder, content = _encode(data, config.seed)
         clock.done("encode content")
@@ -138,18 +138,6 @@ def train_model(
         interactions=int(data.count.sum()),
         epochs=int(model.metrics["epochs"]),  # type: ignore[call-overload]
         history_half_life=_finite(model.half_life_days),
-    )
-
-
-def _interactions(data: TrainingData) -> Interactions:
-    return Interactions.from_pairs(
-        data.user,
-        data.item,
-        n_users=len(data.user_ids),
-        n_items=len(data.item_ids),
-        weight=data.weight,
-        first_occurred_at=data.first_day,
-        last_occurred_at=data.last_day,
     )
 
 

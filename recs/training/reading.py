@@ -21,6 +21,7 @@ from sqlalchemy import Engine
 
 from recs.database import PIN_SEARCH_PATH, driver_connection
 from recs.errors import BadInput, NothingToLearn
+from recs.learning.interactions import Interactions
 
 SECONDS_A_DAY = 86400.0
 
@@ -108,6 +109,18 @@ class TrainingData:
     fingerprint: NDArray[np.int64]
     trained_until: datetime
     content: Content
+
+    def interactions(self) -> Interactions:
+        """Return the pairs as what is learned from."""
+        return Interactions.from_pairs(
+            self.user,
+            self.item,
+            n_users=len(self.user_ids),
+            n_items=len(self.item_ids),
+            weight=self.weight,
+            first_occurred_at=self.first_day,
+            last_occurred_at=self.last_day,
+        )
 
 
 def read(engine: Engine, *, until: datetime | None = None) -> TrainingData:
