@@ -23,7 +23,7 @@ from recs.training import gate, reading
 SEARCHED = (
     "temperature",
     "learning_rate",
-    "history_smoothing",
+    "smoothing",
     "dimension",
     "association_dimension",
 )
@@ -134,7 +134,7 @@ def _suggest(trial: optuna.Trial) -> dict[str, Any]:
     return {
         "temperature": trial.suggest_float("temperature", 0.05, 0.3, log=True),
         "learning_rate": trial.suggest_float("learning_rate", 0.001, 0.016, log=True),
-        "history_smoothing": trial.suggest_float("history_smoothing", 0.0, 1.0),
+        "smoothing": trial.suggest_float("smoothing", 0.0, 1.0),
         "dimension": trial.suggest_categorical("dimension", [64, 128, 256]),
         "association_dimension": trial.suggest_categorical("association_dimension", [64, 128, 256]),
     }

@@ -53,8 +53,8 @@ def test_an_empty_catalog_has_nothing_to_tune_by(engine: Engine) -> None:
 
 def test_what_tune_writes_train_reads(tmp_path: Path) -> None:
     path = tmp_path / "tuned.json"
-    path.write_text(json.dumps({"temperature": 0.2, "dimension": 64, "history_smoothing": 0}))
-    changed = {"temperature": 0.2, "dimension": 64, "history_smoothing": 0, "seed": 7}
+    path.write_text(json.dumps({"temperature": 0.2, "dimension": 64, "smoothing": 0}))
+    changed = {"temperature": 0.2, "dimension": 64, "smoothing": 0, "seed": 7}
     assert asdict(read_config(path, seed=7)) == {**asdict(TrainingConfig()), **changed}
     assert read_config(None, seed=0) == TrainingConfig()
 

@@ -14,7 +14,7 @@ from recs.errors import BadInput
 if TYPE_CHECKING:
     from recs.learning import TrainingConfig
 
-MAY_BE_ZERO = {"history_smoothing"}
+MAY_BE_ZERO = {"smoothing"}
 
 
 def read_config(path: Path | None, *, seed: int) -> TrainingConfig:

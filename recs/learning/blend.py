@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
 
@@ -26,7 +26,7 @@ ENOUGH_USERS = 30
 WARM_USERS = 1000
 K = 20
 POOL = 100  # candidates taken from each signal
-TOLERANCE = 0.01  # of the verdict: less is noise, and the default stays
+TOLERANCE = 0.02  # of the verdict: less is noise, and the default stays
 CELLS = 1 << 25  # scores held at once
 
 Indices = NDArray[np.int64]
@@ -114,19 +114,12 @@ def fit_blend(
     }
     if not pools:
         return Blend()
-    reference = {n: max(pool.value(Blend()), 1e-12) for n, pool in pools.items()}
-
-    def verdict(blend: Blend) -> float:
-        gains = {n: pool.value(blend) / reference[n] for n, pool in pools.items()}
-        newcomers = [gain for n, gain in gains.items() if n]
-        return gains.get(0, 0.0) + (float(np.mean(newcomers)) if newcomers else 0.0)
-
     towers = [
         Blend(tower_weight=weight, tower_support=support)
         for weight, support in product(TOWER_WEIGHTS, TOWER_SUPPORTS)
     ]
-    best = _choose(towers, verdict)
-    best = _choose([replace(best, popularity_weight=w) for w in POPULARITY_WEIGHTS], verdict)
+    best = _choose(towers, pools)
+    best = _choose([replace(best, popularity_weight=w) for w in POPULARITY_WEIGHTS], pools)
     curve = {
         n: {
             "blend": pool.recall(best),
@@ -138,9 +131,18 @@ def fit_blend(
     return replace(best, curve=curve)
 
 
-def _choose(blends: Sequence[Blend], verdict: Callable[[Blend], float]) -> Blend:
-    """Choose the blend nearest to the default among those that are as good as the best."""
-    verdicts = np.array([verdict(blend) for blend in blends])
+def _choose(blends: Sequence[Blend], pools: Mapping[int, _Pool]) -> Blend:
+    """Choose the blend nearest to the default among those that are about as good as the best.
+
+    Values count as shares of the best one in their situation: a percent of the regulars' is worth
+    a percent of the newcomers', however far from either the default is.
+    """
+    shares = {}
+    for n, pool in pools.items():
+        values = np.array([pool.value(blend) for blend in blends])
+        shares[n] = values / max(values.max(), 1e-12)
+    newcomers = [share for n, share in shares.items() if n]
+    verdicts = shares.get(0, 0.0) + (np.mean(newcomers, axis=0) if newcomers else 0.0)
     good = np.flatnonzero(verdicts >= (1 - TOLERANCE) * verdicts.max())
     return blends[min(good.tolist(), key=lambda n: (_distance(blends[n]), -verdicts[n]))]
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from recs.learning.interactions import Floats
 
@@ -17,25 +20,36 @@ ITERATIONS = 4
 
 @dataclass(frozen=True)
 class Graph:
-    """The symmetrically normalised adjacency R = D_U^-1/2 W D_I^-1/2, [U, I]."""
+    """The symmetrically normalised adjacency R = D_U^-1/2 W D_I^-1/2, [U, I].
 
-    adjacency: sp.csr_matrix
+    Args:
+        blocks: R and R^T of some of the users, one after the other. Both, because a product with
+            a compressed transpose is several times slower.
+        item_degrees: [I], sums of W.
+    """
+
+    blocks: tuple[tuple[Tensor, Tensor], ...]
     item_degrees: Floats
 
     @staticmethod
-    def of(weights: sp.csr_matrix) -> Graph:
+    def of(weights: sp.csr_matrix, *, device: torch.device | None = None) -> Graph:
         """Normalise weights [U, I] by the square roots of both degrees."""
         users = np.asarray(weights.sum(axis=1)).ravel()
         items = np.asarray(weights.sum(axis=0)).ravel()
         scaled = sp.diags(_inverse_sqrt(users)) @ weights @ sp.diags(_inverse_sqrt(items))
-        return Graph(sp.csr_matrix(scaled, dtype=np.float32), items.astype(np.float32))
+        scaled = sp.csr_matrix(scaled, dtype=np.float32)
+        starts = range(0, scaled.shape[0], BLOCK)
+        blocks = (scaled[start : start + BLOCK] for start in starts)
+        return Graph(
+            tuple((_tensor(block, device), _tensor(block.T.tocsr(), device)) for block in blocks),
+            items.astype(np.float32),
+        )
 
-    def smooth(self, vectors: Floats) -> Floats:
+    def smooth(self, vectors: Tensor) -> Tensor:
         """Compute S x = R^T R x for x [I, D]: every item takes from the items it is seen with."""
-        result = np.zeros_like(vectors)
-        for start in range(0, self.adjacency.shape[0], BLOCK):
-            block = self.adjacency[start : start + BLOCK]
-            result += block.T @ (block @ vectors)
+        result = torch.zeros_like(vectors)
+        for block, transposed in self.blocks:
+            result += transposed @ (block @ vectors)
         return result
 
     def leading_factors(self, dimension: int, *, seed: int) -> Floats:
@@ -44,17 +58,23 @@ class Graph:
         Subspace iteration with Rayleigh-Ritz (Halko, Martinsson & Tropp 2011) over S: linear in
         interactions, and no dense array has a row a user.
         """
-        n_items = self.adjacency.shape[1]
-        rank = min(dimension + OVERSAMPLING, *self.adjacency.shape)
+        n_items = len(self.item_degrees)
+        n_users = sum(block.shape[0] for block, _ in self.blocks)
+        rank = min(dimension + OVERSAMPLING, n_items, n_users)
         start = np.random.default_rng(seed).standard_normal((n_items, rank))
         basis = _orthonormal(start.astype(np.float32))
         for _ in range(ITERATIONS):
-            basis = _orthonormal(self.smooth(basis))
-        values, vectors = np.linalg.eigh(basis.T @ self.smooth(basis))
+            basis = _orthonormal(self._smooth(basis))
+        values, vectors = np.linalg.eigh(basis.T @ self._smooth(basis))
         kept = np.argsort(values)[::-1][: min(dimension, rank)]
         factors = np.zeros((n_items, dimension), np.float32)
         factors[:, : len(kept)] = basis @ vectors[:, kept]
         return factors
+
+    def _smooth(self, vectors: Floats) -> Floats:
+        device = self.blocks[0][0].device
+        smoothed: Floats = self.smooth(torch.from_numpy(vectors).to(device)).cpu().numpy()
+        return smoothed
 
 
 def initial_embeddings(graph: Graph, dimension: int, *, seed: int) -> tuple[Floats, Floats]:
@@ -69,6 +89,19 @@ def initial_embeddings(graph: Graph, dimension: int, *, seed: int) -> tuple[Floa
     history = factors * _inverse_sqrt(degrees)[:, None]
     history /= max(float(np.sqrt((history**2).sum(axis=1).mean())), 1e-12)
     return history.astype(np.float32), _unit_rows(factors, seed=seed)
+
+
+def _tensor(matrix: sp.csr_matrix, device: torch.device | None) -> Tensor:
+    with warnings.catch_warnings():
+        # "Sparse CSR tensor support is in beta": products with a dense matrix are all we ask of it.
+        warnings.simplefilter("ignore", UserWarning)
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(matrix.indptr),
+            torch.from_numpy(matrix.indices),
+            torch.from_numpy(matrix.data),
+            size=matrix.shape,
+            device=device,
+        )
 
 
 def _unit_rows(vectors: Floats, *, seed: int) -> Floats:

@@ -23,7 +23,8 @@ TAIL = 3  # popularity, newness, filling
 POPULARITY_POWER = 0.1  # of a neighbour, in placing a new item
 PRETENDED_NEW = 0.05
 BIASES = tuple(np.linspace(0, 0.6, 25))
-COST = 0.005  # of recall on old items, that new ones may take
+COST = 0.003  # of recall on old items, that new ones may take
+LARGE_CATALOG = 20_000  # items, from which on associations have twice as many dimensions
 USERS = 1000
 
 
@@ -180,7 +181,7 @@ def fill(known: Floats) -> Floats:
 def fit_new_item_bias(
     space: Space, signals: Signals, validation: Validation, content: Floats
 ) -> float:
-    """Choose how far new items are put forward: as far as old ones lose .5 % of recall@20.
+    """Choose how far new items are put forward: as far as old ones lose .3 % of recall@20.
 
     A twentieth of the learned items are placed by their content as if nobody had touched them, and
     compete for the lists of the validation slice's users.
@@ -258,10 +259,11 @@ def _merge(old: _OldLists, new: NDArray[np.int64], scores: Floats) -> NDArray[np
 def _signals(interactions: Interactions, tower: TrainedModel) -> Signals:
     half_life = tower.half_life_days
     weights = interactions.matrix(interactions.history_weights(half_life))
+    dimension = tower.config.association_dimension
+    if interactions.n_items >= LARGE_CATALOG:
+        dimension *= 2
     return Signals(
         tower=tower,
-        associations=fit_associations(
-            weights, dimension=tower.config.association_dimension, seed=tower.config.seed
-        ),
+        associations=fit_associations(weights, dimension=dimension, seed=tower.config.seed),
         popularity=popularity(interactions, half_life_days=half_life),
     )

@@ -14,12 +14,14 @@ from torch import Tensor
 
 from recs.learning.config import TIMELESS, Timescale, TrainingConfig
 from recs.learning.graph import Graph, initial_embeddings
-from recs.learning.interactions import Floats, Interactions
+from recs.learning.interactions import Interactions
 from recs.learning.losses import sampled_softmax
-from recs.learning.model import TwoTower
+from recs.learning.model import Tables, TwoTower
 from recs.learning.sampling import Batch, Sampler
 from recs.learning.trained import TrainedModel, tower_users, unit_rows
 from recs.learning.validation import Validation, hold_out, score
+
+CLEARLY = 0.02  # better, for a second temperature to be taken: less is noise
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Timings:
 @dataclass(frozen=True)
 class _Trial:
     timescale: Timescale
+    temperature: float
     epochs: int
     value: float  # recall@20 + ndcg@20 on the validation slice
     scores: list[tuple[float, float]]
@@ -85,7 +88,7 @@ def train(
         raise ValueError(f"no user of {interactions.n_users} has two items, expected one at least")
     timings = Timings()
     best = _choose(interactions, config, timings, on_progress)
-    run = _Run(interactions, best.timescale, config, timings)
+    run = _Run(interactions, best, config, timings)
     losses = []
     for epoch in range(1, best.epochs + 1):
         losses.append(run.epoch())
@@ -110,7 +113,7 @@ def _choose(
     """Try each timescale on the validation slice, and stop it early; keep the best."""
     timescales = config.timescales if interactions.has_times else (TIMELESS,)
     if config.epochs is not None and len(timescales) == 1:
-        return _Trial(timescales[0], config.epochs, math.nan, [])
+        return _Trial(timescales[0], config.temperature, config.epochs, math.nan, [])
     validation = hold_out(
         interactions,
         share=config.validation_share,
@@ -118,29 +121,38 @@ def _choose(
         generator=np.random.default_rng(config.seed),
     )
     if not len(validation.users):
-        return _Trial(timescales[-1], config.epochs or 5, math.nan, [])
-    trials = [_try(validation, scale, config, timings, on_progress) for scale in timescales]
-    return max(trials, key=lambda trial: trial.value)
+        return _Trial(timescales[-1], config.temperature, config.epochs or 5, math.nan, [])
+
+    def tried(timescale: Timescale, temperature: float) -> _Trial:
+        limit = config.epochs or config.max_epochs
+        trial = _Trial(timescale, temperature, limit, -math.inf, [])
+        return _try(validation, trial, config, timings, on_progress)
+
+    trials = [tried(timescale, config.temperature) for timescale in timescales]
+    best = max(trials, key=lambda trial: trial.value)
+    if config.sharp_temperature >= config.temperature:
+        return best
+    sharp = tried(best.timescale, config.sharp_temperature)
+    return sharp if sharp.value > (1 + CLEARLY) * best.value else best
 
 
 def _try(
     validation: Validation,
-    timescale: Timescale,
+    trial: _Trial,
     config: TrainingConfig,
     timings: Timings,
     on_progress: OnProgress | None,
 ) -> _Trial:
-    run = _Run(validation.train, timescale, config, timings)
-    limit = config.epochs or config.max_epochs
-    best = _Trial(timescale, limit, -math.inf, [])
+    run = _Run(validation.train, trial, config, timings)
+    best, limit = trial, trial.epochs
     scores: list[tuple[float, float]] = []
     for epoch in range(1, limit + 1):
         loss = run.epoch()
         model = run.result()
         scores.append(run.score(model, validation))
-        _report(on_progress, _name(timescale), epoch, limit, loss, scores[-1], timings)
+        _report(on_progress, _name(trial), epoch, limit, loss, scores[-1], timings)
         if sum(scores[-1]) > best.value:
-            best = _Trial(timescale, epoch, sum(scores[-1]), scores, model)
+            best = replace(trial, epochs=epoch, value=sum(scores[-1]), scores=scores, model=model)
         if epoch - best.epochs >= config.patience:
             break
     return best if config.epochs is None else replace(best, epochs=config.epochs)
@@ -152,63 +164,78 @@ class _Run:
     def __init__(
         self,
         interactions: Interactions,
-        timescale: Timescale,
+        trial: _Trial,
         config: TrainingConfig,
         timings: Timings,
     ) -> None:
+        timescale = trial.timescale
         self._interactions, self._timescale, self._config = interactions, timescale, config
+        self._temperature = trial.temperature
         self._timings = timings
-        self._steps = self._epochs = 0
+        self._batches = self._epochs = 0
         self._device = _device(config.device)
         self._sampler = Sampler(
             interactions, timescale, config=config, generator=np.random.default_rng(config.seed)
         )
         with timings.measure("initialise"):
             weights = interactions.history_weights(timescale.half_life_days)
-            self._graph = Graph.of(interactions.matrix(weights))
-            start = initial_embeddings(self._graph, config.dimension, seed=config.seed)
-        self._model = TwoTower(*start).to(self._device)
+            graph = Graph.of(interactions.matrix(weights), device=self._device)
+            start = initial_embeddings(graph, config.dimension, seed=config.seed)
+        self._model = TwoTower(*start, graph, config.smoothing).to(self._device)
         self._optimizer = torch.optim.Adam(
             self._model.parameters(), lr=config.learning_rate, fused=True
         )
 
     def epoch(self) -> float:
         """Go once over all users; return the mean loss, in nats a target."""
-        total, batches = 0.0, self._sampler.epoch()
-        for _ in range(len(self._sampler)):
-            with self._timings.measure("data"):
-                batch = next(batches)
-            with self._timings.measure("forward"):
-                loss = self._loss(batch)
-                total += loss.item()
-            with self._timings.measure("backward"):
-                self._set_learning_rate()
-                self._optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
-                self._optimizer.step()
+        batches = self._sampler.epoch()
+        count = len(self._sampler)
+        size = max(1, -(-count // self._config.steps_per_epoch))
+        sizes = [min(size, count - start) for start in range(0, count, size)]
+        losses = [self._step(batches, size) for size in sizes]
         self._epochs += 1
-        return total / max(len(self._sampler), 1)
+        return float(np.average(losses, weights=sizes)) if sizes else math.nan
 
-    def _set_learning_rate(self) -> None:
+    def _step(self, batches: Iterator[Batch], count: int) -> float:
+        """Take one step of the optimizer after `count` batches; return their mean loss."""
+        measure, total = self._timings.measure, 0.0
+        with measure("forward"):
+            tables = self._model.tables()
+        for _ in range(count):
+            with measure("data"):
+                batch = next(batches)
+            with measure("forward"):
+                loss = self._loss(tables, batch) / count
+                total += loss.item()
+            with measure("backward"):
+                loss.backward()  # type: ignore[no-untyped-call]
+        with measure("backward"):
+            self._model.backward(tables)
+            self._set_learning_rate(count)
+            self._optimizer.step()
+        return total
+
+    def _set_learning_rate(self, count: int) -> None:
+        # A step of several batches has a gradient of less noise, and goes further.
         config = self._config
-        self._steps += 1
-        rate = config.learning_rate * config.learning_rate_decay**self._epochs
+        self._batches += count
+        rate = config.learning_rate * math.sqrt(count) * config.learning_rate_decay**self._epochs
         for group in self._optimizer.param_groups:
-            group["lr"] = rate * min(1.0, self._steps / max(config.warmup_steps, 1))
+            group["lr"] = rate * min(1.0, self._batches / max(config.warmup_batches, 1))
 
-    def _loss(self, batch: Batch) -> Tensor:
+    def _loss(self, tables: Tables, batch: Batch) -> Tensor:
         to = self._to
-        users = self._model.user_tower(
+        users = tables.user_tower(
             to(batch.history_items), to(batch.history_weights), to(batch.history_offsets)
         )  # [B, D]
-        items = self._model.item_tower(to(batch.candidates))  # [N, D]
+        items = tables.item_tower(to(batch.candidates))  # [N, D]
         return sampled_softmax(
             users,
             items,
             to(batch.target_rows),
             to(batch.target_columns),
             to(batch.target_weights),
-            temperature=self._config.temperature,
+            temperature=self._temperature,
             log_inclusion=None if batch.log_inclusion is None else to(batch.log_inclusion),
             masked_rows=to(batch.masked_rows),
             masked_columns=to(batch.masked_columns),
@@ -225,28 +252,20 @@ class _Run:
 
     def result(self) -> TrainedModel:
         """Export the vectors as they are served."""
-        history = self._smoothed(self._model.history.detach().cpu().numpy())
+        tables = self._model.tables()
         seen = np.bincount(self._interactions.item, minlength=self._interactions.n_items) > 0
         with torch.no_grad():
-            items = self._model.item_tower().cpu().numpy()
+            items = tables.item_tower().cpu().numpy()
+            # Training divides by the mean weight: folded in here, SQL need not know it.
+            history = (tables.history * self._sampler.history_scale).cpu().numpy()
         return TrainedModel(
             item_embeddings=unit_rows(items),
             history_embeddings=history * seen[:, None],
             learned=seen,
             timescale=self._timescale,
-            temperature=self._config.temperature,
+            temperature=self._temperature,
             config=self._config,
         )
-
-    def _smoothed(self, history: Floats) -> Floats:
-        """Compute (P + a S P) / w0: what an item says is backed by what it is seen with.
-
-        w0 is the mean weight, which training divides by; folded in here, SQL need not know it.
-        """
-        strength = self._config.history_smoothing
-        smoothed = history + strength * self._graph.smooth(history) if strength else history
-        result: Floats = (smoothed * self._sampler.history_scale).astype(np.float32)
-        return result
 
 
 def _device(name: str) -> torch.device:
@@ -255,8 +274,10 @@ def _device(name: str) -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _name(timescale: Timescale) -> str:
-    return f"half-life {timescale.half_life_days:g}/{timescale.target_half_life_days:g} days"
+def _name(trial: _Trial) -> str:
+    scale = trial.timescale
+    half_lives = f"{scale.half_life_days:g}/{scale.target_half_life_days:g}"
+    return f"half-life {half_lives} days, temperature {trial.temperature:g}"
 
 
 def _report(

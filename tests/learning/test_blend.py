@@ -215,7 +215,13 @@ def test_a_weight_that_changes_nothing_stays_as_it_is(small: Case) -> None:
 def test_popularity_weighs_more_where_tastes_are_random_than_where_they_are_clear(
     clear: Case, random: Case
 ) -> None:
-    clear_blend, random_blend = fit_blend(*clear), fit_blend(*random)
+    data, validation, signals = random
+    nothing = noise(0, n_items=200, associations=32).associations
+    silent = np.zeros_like(signals.tower.history_embeddings)
+    tower = replace(signals.tower, history_embeddings=silent)
+    noise_alone = replace(signals, tower=tower, associations=nothing)
+    random_blend = fit_blend(data, validation, noise_alone)
+    clear_blend = fit_blend(*clear)
     assert random_blend.popularity_weight > Blend().popularity_weight
     assert clear_blend.popularity_weight < random_blend.popularity_weight
 

@@ -146,7 +146,11 @@ def test_nothing_to_predict_is_an_error():
 def test_progress_is_reported_and_timings_are_kept():
     seen = []
     trained = train(planted(predictability=0.9), config=SMALL, on_progress=seen.append)
-    assert {p.stage for p in seen} == {"half-life inf/inf days", "train"}
+    assert {p.stage for p in seen} == {
+        "half-life inf/inf days, temperature 0.12",
+        "half-life inf/inf days, temperature 0.08",
+        "train",
+    }
     assert set(trained.metrics["seconds"]) == {
         "initialise",
         "data",
@@ -155,3 +159,42 @@ def test_progress_is_reported_and_timings_are_kept():
         "validate",
     }
     assert sum(trained.metrics["shares"].values()) == pytest.approx(1)
+
+
+def test_steps_of_an_epoch_are_bounded_and_learn_as_much(monkeypatch):
+    steps = []
+    step = torch.optim.Adam.step
+    monkeypatch.setattr(torch.optim.Adam, "step", lambda self: (steps.append(1), step(self))[1])
+    data = planted(predictability=0.9)
+    timeless = {"dimension": 16, "epochs": 6, "timescales": (TIMELESS,), "batch_size": 16}
+    few = train(data, config=TrainingConfig(**timeless, steps_per_epoch=4))
+    assert len(steps) <= 6 * 4
+    many = train(data, config=TrainingConfig(**timeless, steps_per_epoch=1000))
+    assert len(steps) > 6 * 8
+    for model in (few, many):
+        assert model.metrics["losses"][-1] < model.metrics["losses"][0]
+
+
+@pytest.mark.parametrize(("temperature", "sharp"), [(0.12, 0.002), (0.05, 0.002)])
+def test_a_sharper_temperature_is_taken_where_it_is_clearly_better(temperature, sharp):
+    data = planted(predictability=0.6)
+
+    def trained(first, second):
+        config = TrainingConfig(
+            dimension=4,
+            max_epochs=6,
+            learning_rate=0.05,
+            warmup_batches=1,
+            timescales=(TIMELESS,),
+            temperature=first,
+            sharp_temperature=second,
+        )
+        return train(data, config=config)
+
+    def best(model):
+        return max(map(sum, model.metrics["validation"]))
+
+    alone = {t: best(trained(t, t)) for t in (temperature, sharp)}
+    clearly = alone[sharp] > 1.02 * alone[temperature]
+    assert clearly == (temperature == 0.05), alone
+    assert trained(temperature, sharp).temperature == (sharp if clearly else temperature)
