@@ -21,6 +21,8 @@ from recs.learning.sampling import Batch, Sampler
 from recs.learning.trained import TrainedModel, tower_users, unit_rows
 from recs.learning.validation import Validation, hold_out, score
 
+WARMUP_STEPS = 10  # at least, however many batches there are in one
+MOST_RATES = 2.5  # times the learning rate, for a step of many batches
 CLEARLY = 0.02  # better, for a second temperature to be taken: less is noise
 
 
@@ -172,7 +174,7 @@ class _Run:
         self._interactions, self._timescale, self._config = interactions, timescale, config
         self._temperature = trial.temperature
         self._timings = timings
-        self._batches = self._epochs = 0
+        self._batches = self._steps = self._epochs = 0
         self._device = _device(config.device)
         self._sampler = Sampler(
             interactions, timescale, config=config, generator=np.random.default_rng(config.seed)
@@ -216,12 +218,14 @@ class _Run:
         return total
 
     def _set_learning_rate(self, count: int) -> None:
-        # A step of several batches has a gradient of less noise, and goes further.
+        # A step of several batches has a gradient of less noise, and goes further, up to a point.
         config = self._config
         self._batches += count
-        rate = config.learning_rate * math.sqrt(count) * config.learning_rate_decay**self._epochs
+        self._steps += 1
+        rate = config.learning_rate * min(math.sqrt(count), MOST_RATES)
+        rate *= min(1.0, self._batches / max(config.warmup_batches, 1), self._steps / WARMUP_STEPS)
         for group in self._optimizer.param_groups:
-            group["lr"] = rate * min(1.0, self._batches / max(config.warmup_batches, 1))
+            group["lr"] = rate * config.learning_rate_decay**self._epochs
 
     def _loss(self, tables: Tables, batch: Batch) -> Tensor:
         to = self._to
