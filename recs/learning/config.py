@@ -23,6 +23,8 @@ class Timescale:
     later_from_earlier: bool = False
 
 
+LARGE_CATALOG = 20_000  # items: tastes are more and items rarer than in a shop
+
 TIMELESS = Timescale()
 TIMESCALES = (
     Timescale(240.0, 30.0, later_from_earlier=True),
@@ -41,8 +43,8 @@ class TrainingConfig:
             catalogs of 20,000 items or more, whose tastes are more. Newcomers of small shops are
             served worse by as many.
         temperature: logits are cosine / temperature.
-        sharp_temperature: tried too, with the best timescale, and taken where it is clearly better.
-            Small data overfits at it; large catalogs of rare items want it.
+        sharp_temperature: in catalogs of 20,000 items or more tried too, with the best timescale,
+            and taken where it is clearly better. A shop overfits at it.
         batch_size: users in a batch; less in small data, for ten steps an epoch.
         n_negatives: items drawn uniformly for a batch, beside the targets of its users.
         history_share: bounds of the uniform share of a user's items that is input; the rest are

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from recs.learning.associations import fit_associations
 from recs.learning.blend import Blend, Signals, fit_blend
 from recs.learning.cold_items import neighbor_weights
+from recs.learning.config import LARGE_CATALOG
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.popularity import popularity
 from recs.learning.trained import TrainedModel, unit_rows
@@ -24,7 +25,6 @@ POPULARITY_POWER = 0.1  # of a neighbour, in placing a new item
 PRETENDED_NEW = 0.05
 BIASES = tuple(np.linspace(0, 0.6, 25))
 COST = 0.003  # of recall on old items, that new ones may take
-LARGE_CATALOG = 20_000  # items, from which on associations have twice as many dimensions
 USERS = 1000
 
 

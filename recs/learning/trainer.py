@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recs.learning.config import TIMELESS, Timescale, TrainingConfig
+from recs.learning.config import LARGE_CATALOG, TIMELESS, Timescale, TrainingConfig
 from recs.learning.graph import Graph, initial_embeddings
 from recs.learning.interactions import Interactions
 from recs.learning.losses import sampled_softmax
@@ -132,7 +132,7 @@ def _choose(
 
     trials = [tried(timescale, config.temperature) for timescale in timescales]
     best = max(trials, key=lambda trial: trial.value)
-    if config.sharp_temperature >= config.temperature:
+    if interactions.n_items < LARGE_CATALOG or config.sharp_temperature >= config.temperature:
         return best
     sharp = tried(best.timescale, config.sharp_temperature)
     return sharp if sharp.value > (1 + CLEARLY) * best.value else best

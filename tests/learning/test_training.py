@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from recs.learning import TIMELESS, Interactions, Timescale, TrainingConfig, train
+from recs.learning import TIMELESS, Interactions, Timescale, TrainingConfig, train, trainer
 from recs.learning.trained import tower_users
 from recs.learning.validation import hold_out, score
 from tests.learning.planted import N_GROUPS, planted
@@ -148,7 +148,6 @@ def test_progress_is_reported_and_timings_are_kept():
     trained = train(planted(predictability=0.9), config=SMALL, on_progress=seen.append)
     assert {p.stage for p in seen} == {
         "half-life inf/inf days, temperature 0.12",
-        "half-life inf/inf days, temperature 0.08",
         "train",
     }
     assert set(trained.metrics["seconds"]) == {
@@ -176,7 +175,10 @@ def test_steps_of_an_epoch_are_bounded_and_learn_as_much(monkeypatch):
 
 
 @pytest.mark.parametrize(("temperature", "sharp"), [(30.0, 0.5), (0.5, 0.05)])
-def test_a_sharper_temperature_is_taken_where_it_is_clearly_better(temperature, sharp):
+def test_a_sharper_temperature_is_taken_where_it_is_clearly_better_in_a_large_catalog(
+    temperature, sharp, monkeypatch
+):
+    monkeypatch.setattr(trainer, "LARGE_CATALOG", 240)
     data = planted(predictability=0.6)
 
     def trained(first, second):
@@ -198,3 +200,11 @@ def test_a_sharper_temperature_is_taken_where_it_is_clearly_better(temperature, 
     clearly = alone[sharp] > 1.02 * alone[temperature]
     assert clearly == (temperature == 30.0), alone
     assert trained(temperature, sharp).temperature == (sharp if clearly else temperature)
+
+
+def test_a_small_catalog_keeps_its_temperature():
+    seen = []
+    config = TrainingConfig(dimension=4, max_epochs=1, timescales=(TIMELESS,))
+    data = planted(predictability=0.6)
+    assert train(data, config=config, on_progress=seen.append).temperature == config.temperature
+    assert len({progress.stage for progress in seen}) == 2
