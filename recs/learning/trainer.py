@@ -23,6 +23,8 @@ from recs.learning.validation import Validation, hold_out, score
 
 WARMUP_STEPS = 10  # at least, however many batches there are in one
 MOST_RATES = 2.5  # times the learning rate, for a step of many batches
+HOPELESS_EPOCHS = 6  # after so many, a trial that has not come
+HOPELESS = 0.8  # of the way to the best one so far is given up
 CLEARLY = 0.02  # better, for a second temperature to be taken: less is noise
 
 
@@ -125,22 +127,25 @@ def _choose(
     if not len(validation.users):
         return _Trial(timescales[-1], config.temperature, config.epochs or 5, math.nan, [])
 
-    def tried(timescale: Timescale, temperature: float) -> _Trial:
+    def tried(timescale: Timescale, temperature: float, leader: float) -> _Trial:
         limit = config.epochs or config.max_epochs
         trial = _Trial(timescale, temperature, limit, -math.inf, [])
-        return _try(validation, trial, config, timings, on_progress)
+        return _try(validation, trial, leader, config, timings, on_progress)
 
-    trials = [tried(timescale, config.temperature) for timescale in timescales]
-    best = max(trials, key=lambda trial: trial.value)
+    best = tried(timescales[0], config.temperature, -math.inf)
+    for timescale in timescales[1:]:
+        trial = tried(timescale, config.temperature, best.value)
+        best = max(best, trial, key=lambda trial: trial.value)
     if interactions.n_items < LARGE_CATALOG or config.sharp_temperature >= config.temperature:
         return best
-    sharp = tried(best.timescale, config.sharp_temperature)
+    sharp = tried(best.timescale, config.sharp_temperature, best.value)
     return sharp if sharp.value > (1 + CLEARLY) * best.value else best
 
 
 def _try(
     validation: Validation,
     trial: _Trial,
+    leader: float,
     config: TrainingConfig,
     timings: Timings,
     on_progress: OnProgress | None,
@@ -155,7 +160,8 @@ def _try(
         _report(on_progress, _name(trial), epoch, limit, loss, scores[-1], timings)
         if sum(scores[-1]) > best.value:
             best = replace(trial, epochs=epoch, value=sum(scores[-1]), scores=scores, model=model)
-        if epoch - best.epochs >= config.patience:
+        hopeless = epoch >= HOPELESS_EPOCHS and best.value < HOPELESS * leader
+        if hopeless or epoch - best.epochs >= config.patience:
             break
     return best if config.epochs is None else replace(best, epochs=config.epochs)
 

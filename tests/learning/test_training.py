@@ -208,3 +208,17 @@ def test_a_small_catalog_keeps_its_temperature():
     data = planted(predictability=0.6)
     assert train(data, config=config, on_progress=seen.append).temperature == config.temperature
     assert len({progress.stage for progress in seen}) == 2
+
+
+def test_a_trial_far_behind_the_best_one_is_given_up(monkeypatch):
+    monkeypatch.setattr(trainer, "HOPELESS", 2.0)
+    monkeypatch.setattr(trainer, "HOPELESS_EPOCHS", 2)
+    scales = (Timescale(240.0), Timescale(120.0))
+    config = TrainingConfig(dimension=8, max_epochs=5, patience=9, timescales=scales)
+    seen = []
+    data = planted(predictability=0.8, with_times=True)
+    trained = train(data, config=config, on_progress=seen.append)
+    stages = [progress.stage for progress in seen]
+    assert stages.count("half-life 240/inf days, temperature 0.12") == 5
+    assert stages.count("half-life 120/inf days, temperature 0.12") == 2
+    assert trained.timescale == scales[0]
