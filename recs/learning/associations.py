@@ -17,7 +17,7 @@ from sklearn.utils.extmath import randomized_svd
 from recs.learning.interactions import Floats
 
 DIMENSION = 128
-RANK = 2  # times the dimension
+RANK_FACTOR = 2  # rank of the SVD, times the dimension
 RIDGE = 300.0
 POWER_ITERATIONS = 4
 
@@ -52,7 +52,7 @@ def fit_associations(
     B_ij = (V f V^T)_ij / (1 - h_j), where h_j = (V f V^T)_jj. The best approximation of B of rank D
     is r z^T. It generalises better than B itself where a user is known by few items.
     """
-    size = min(rank or RANK * dimension, *weights.shape)
+    size = min(rank or RANK_FACTOR * dimension, *weights.shape)
     _, singular, right = randomized_svd(
         weights.astype(np.float64), size, n_iter=POWER_ITERATIONS, random_state=seed
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+LARGE_CATALOG = 20_000  # items: tastes are more and items rarer than in a shop
+
 
 @dataclass(frozen=True)
 class Timescale:
@@ -22,8 +24,6 @@ class Timescale:
     target_half_life_days: float = math.inf
     later_from_earlier: bool = False
 
-
-LARGE_CATALOG = 20_000  # items: tastes are more and items rarer than in a shop
 
 TIMELESS = Timescale()
 TIMESCALES = (
