@@ -37,11 +37,10 @@ def main(arguments: list[str] | None = None) -> None:
     )
     with console.status("training"):
         choices, results = campaign.run()
-    summary = tables.summarise(choices, results)
+    stored = options.results / "summary.json"
+    summary = tables.merged(tables.read(stored), tables.summarise(choices, results))
     options.results.mkdir(parents=True, exist_ok=True)
-    (options.results / "summary.json").write_text(
-        json.dumps([asdict(entry) for entry in summary], indent=1) + "\n"
-    )
+    stored.write_text(json.dumps([asdict(entry) for entry in summary], indent=1) + "\n")
     (options.results / "tables.md").write_text(tables.markdown(summary))
     plots.draw(summary, options.results)
     if options.json:

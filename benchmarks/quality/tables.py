@@ -1,9 +1,11 @@
 """What the trials say, as rows: for people, as Markdown and as JSON."""
 
+import json
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -11,6 +13,7 @@ from rich.table import Table
 
 from benchmarks.quality import published
 from benchmarks.quality.campaign import Choice
+from benchmarks.quality.datasets import READERS
 from benchmarks.quality.methods import METHODS
 from benchmarks.quality.protocols import KNOWN, K
 from benchmarks.quality.trial import Params, Result
@@ -42,6 +45,9 @@ class Entry:
     details: tuple[Mapping[str, Any], ...] = ()  # the method's own figures, one a seed
     reason: str = ""  # why there is no figure
     code: str = ""  # digest of our code as measured
+
+
+Groups = dict[tuple[str, str], list[Entry]]  # by set and method
 
 
 def summarise(choices: list[Choice], results: list[Result]) -> list[Entry]:
@@ -105,6 +111,36 @@ def _missing(entries: list[Entry], results: list[Result]) -> list[Entry]:
         for (dataset, split, method), why in reasons.items()
         if (dataset, split, method) not in present
     ]
+
+
+def read(path: Path) -> list[Entry]:
+    """Read the entries of an earlier run, none where there was none."""
+    rows = json.loads(path.read_text()) if path.exists() else []
+    return [Entry(**{**row, "details": tuple(row["details"])}) for row in rows]
+
+
+def merged(earlier: Iterable[Entry], now: Iterable[Entry]) -> list[Entry]:
+    """Join the entries of two runs in the order of sets and methods.
+
+    What this run measured replaces all that an earlier one said of the method on that set; the
+    rest of the earlier one stays, since a run may be of a few methods or sets.
+    """
+    measured, failed = _parted(now)
+    before, failed_before = _parted(earlier)
+    groups = {**failed_before, **failed, **before, **measured}
+    sets, methods = list(READERS), list(METHODS)
+    places = [key for key in groups if key[0] in sets and key[1] in methods]
+    places.sort(key=lambda key: (sets.index(key[0]), methods.index(key[1])))
+    return [entry for key in places for entry in groups[key]]
+
+
+def _parted(entries: Iterable[Entry]) -> tuple[Groups, Groups]:
+    """Part entries by set and method into those with figures and those without."""
+    measured: Groups = defaultdict(list)
+    failed: Groups = defaultdict(list)
+    for entry in entries:
+        (failed if entry.reason else measured)[entry.dataset, entry.method].append(entry)
+    return measured, failed
 
 
 Grid = tuple[str, list[str], list[list[str]]]  # title, header, rows
