@@ -39,48 +39,53 @@ class Associations:
 
 def fit_associations(
     weights: sp.csr_matrix,
+    targets: sp.csr_matrix | None = None,
     *,
     dimension: int = DIMENSION,
     rank: int | None = None,
     ridge: float = RIDGE,
     seed: int = 0,
 ) -> Associations:
-    """Fit EASE (Steck 2019) in low rank to weights [U, I]; time and memory are linear in both.
+    """Fit EASE (Steck 2019) in low rank to weights X [U, I]; time and memory are linear in both.
 
-    EASE is B_ij = -P_ij / P_jj with P = (X^T X + ridge I)^-1 and a zero diagonal. With
-    X ~ U S V^T and f = S^2 / (S^2 + ridge), P = (I - V f V^T) / ridge, so off the diagonal
-    B_ij = (V f V^T)_ij / (1 - h_j), where h_j = (V f V^T)_jj. The best approximation of B of rank D
-    is r z^T. It generalises better than B itself where a user is known by few items.
+    EASE predicts X from X; here Y is predicted, `targets` [U, I], or X if left out: what is bought
+    now, from everything that was. B minimises |Y - X B|^2 + ridge |B|^2 with a zero diagonal:
+    B = P (X^T Y - diag(m)), P = (X^T X + ridge I)^-1, m_j = (P X^T Y)_jj / P_jj.
+    With X ~ U S V^T and f = S^2 / (S^2 + ridge), P = (I - V f V^T) / ridge, so B = V M off the
+    diagonal, where M = S / (S^2 + ridge) U^T Y + f V^T diag(m) / ridge. The best approximation
+    of B of rank D is r z^T. It generalises better than B itself where a user is known by few items.
     """
     size = min(rank or RANK_FACTOR * dimension, *weights.shape)
-    _, singular, right = randomized_svd(
+    left, singular, right = randomized_svd(
         weights.astype(np.float64), size, n_iter=POWER_ITERATIONS, random_state=seed
     )
-    weight_of_item = _Ease(right.T, singular**2 / (singular**2 + ridge))
-    found = weight_of_item.decompose(min(dimension, weights.shape[1]), seed=seed)
+    vectors, shrinkage = right.T, singular**2 / (singular**2 + ridge)  # V [I, R], f [R]
+    wanted = weights if targets is None else targets
+    mixed = (singular / (singular**2 + ridge))[:, None] * np.asarray((wanted.T @ left).T)  # [R, I]
+    inverse_diagonal = np.maximum(1 - np.square(vectors) @ shrinkage, 1e-6) / ridge  # P_jj
+    multiplier = np.einsum("ir,ri->i", vectors, mixed) / inverse_diagonal  # m
+    mixed += shrinkage[:, None] * vectors.T * (multiplier / ridge)
+    ease = _Ease(vectors, mixed)
+    found = ease.decompose(min(dimension, weights.shape[1]), seed=seed)
     # A catalog of fewer items than dimensions leaves the rest zero: the layout does not change.
     history, items = (np.pad(x, ((0, 0), (0, dimension - x.shape[1]))) for x in found)
     return Associations(history.astype(np.float32), items.astype(np.float32))
 
 
 class _Ease:
-    """The item by item matrix B = V f V^T diag(a) - diag(h a), never laid out."""
+    """The item by item matrix B = V M - diag(V M), never laid out."""
 
-    def __init__(self, vectors: Matrix, shrinkage: Matrix) -> None:
-        self._vectors, self._shrinkage = vectors, shrinkage  # [I, R], [R]
-        leverage = np.square(vectors) @ shrinkage  # h, [I]
-        self._scale = (1 / np.maximum(1 - leverage, 1e-6))[:, None]
-        self._diagonal = leverage[:, None] * self._scale
+    def __init__(self, vectors: Matrix, mixed: Matrix) -> None:
+        self._vectors, self._mixed = vectors, mixed  # [I, R], [R, I]
+        self._diagonal = np.einsum("ir,ri->i", vectors, mixed)[:, None]
 
     def times(self, values: Matrix) -> Matrix:
         """Compute B values, [I, K]."""
-        inner = self._shrinkage[:, None] * (self._vectors.T @ (self._scale * values))
-        return np.asarray(self._vectors @ inner - self._diagonal * values)
+        return np.asarray(self._vectors @ (self._mixed @ values) - self._diagonal * values)
 
     def transposed_times(self, values: Matrix) -> Matrix:
         """Compute B^T values, [I, K]."""
-        inner = self._shrinkage[:, None] * (self._vectors.T @ values)
-        return np.asarray(self._scale * (self._vectors @ inner) - self._diagonal * values)
+        return np.asarray(self._mixed.T @ (self._vectors.T @ values) - self._diagonal * values)
 
     def decompose(self, dimension: int, *, seed: int) -> tuple[Matrix, Matrix]:
         """Compute the left singular vectors times singular values, and the right ones, [I, D].

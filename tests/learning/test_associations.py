@@ -26,6 +26,27 @@ def test_at_full_rank_it_is_ease() -> None:
     np.testing.assert_allclose(product(full), ease(WEIGHTS, ridge=30), atol=1e-5)
 
 
+def constrained(weights: sp.csr_matrix, targets: sp.csr_matrix, *, ridge: float) -> np.ndarray:
+    """Solve each column alone: ridge regression of a target on all other items."""
+    x, y = weights.toarray().astype(np.float64), targets.toarray().astype(np.float64)
+    n_items = x.shape[1]
+    matrix = np.zeros((n_items, n_items))
+    for item in range(n_items):
+        others = np.arange(n_items) != item
+        some = x[:, others]
+        gram = some.T @ some + ridge * np.eye(n_items - 1)
+        matrix[others, item] = np.linalg.solve(gram, some.T @ y[:, item])
+    return matrix
+
+
+def test_at_full_rank_it_is_the_ridge_regression_of_targets_on_all_other_items() -> None:
+    few = WEIGHTS[:, :60].tocsr()
+    generator = np.random.default_rng(0)
+    targets = few.multiply(generator.uniform(0.2, 1, few.shape)).tocsr()
+    found = fit_associations(few, targets, dimension=60, rank=60, ridge=30)
+    np.testing.assert_allclose(product(found), constrained(few, targets, ridge=30), atol=1e-5)
+
+
 def test_at_low_rank_it_is_near_the_best_approximation_of_ease() -> None:
     exact = ease(WEIGHTS, ridge=30)
     low = product(fit_associations(WEIGHTS, dimension=32, rank=240, ridge=30))
