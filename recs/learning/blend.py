@@ -12,13 +12,15 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recs.learning.associations import Associations
+from recs.learning.config import LARGE_CATALOG
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.trained import TrainedModel, unit_rows
 from recs.learning.validation import Validation
 from recs.metrics import ndcg_at_k, recall_at_k
 
-TOWER_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
-TOWER_SUPPORTS = (3.0, 10.0, 30.0, 100.0, 300.0)
+TOWER_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.8, 1.2, 1.6, 3.2)
+TOWER_SUPPORTS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+LARGE_CATALOGS_SUPPORT = 1.0  # where associations say little of most items, the two-tower is needed
 POPULARITY_SUPPORT = 10.0  # sql/functions/blend_user.sql says so too
 POPULARITY_WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 KNOWN_ITEMS = (1, 2, 3, 5, 10, 20)
@@ -27,6 +29,9 @@ WARM_USERS = 1000
 K = 20
 POOL = 100  # candidates taken from each signal
 TOLERANCE = 0.02  # of the verdict: less is noise, and the default stays
+# A slice without times is drawn at random, from the same weeks as the rest: it flatters the
+# two-tower model, by so much where we could compare it with what came last.
+UNDATED_TOLERANCE = 0.05
 CELLS = 1 << 25  # scores held at once
 
 Indices = NDArray[np.int64]
@@ -56,6 +61,11 @@ class Blend:
     new_item_tower: float = 0.15
     new_item_bias: float = 0.2
     curve: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
+
+    @staticmethod
+    def of_catalog(n_items: int) -> Blend:
+        """Return the default for a catalog of that size."""
+        return Blend(tower_support=LARGE_CATALOGS_SUPPORT) if n_items >= LARGE_CATALOG else Blend()
 
     def weights(self, support: NDArray[np.integer]) -> tuple[Floats, Floats]:
         """Compute tower_weight s and popularity_weight f for users of n items, each [U]."""
@@ -99,11 +109,13 @@ def fit_blend(
 ) -> Blend:
     """Choose the weights with the best recall@20 + ndcg@20 on users that the signals have not seen.
 
-    Weights that are not clearly better than the defaults leave those as they are. Half of the
+    Weights that are not clearly better than the defaults leave those as they are: by 2 %, and those
+    of the two-tower by 5 % where nothing is dated. Half of the
     verdict is that of the validation slice's users, half that of its newcomers, who are replayed
     with their first 1, 2, 3, 5, 10 and 20 items. The signals are of the slice's training part.
     Where one half has under 30 users, the other decides; else the defaults stay.
     """
+    default = Blend.of_catalog(interactions.n_items)
     half_life = signals.tower.half_life_days
     situations = {n: replay(interactions, validation, n) for n in KNOWN_ITEMS}
     situations[0] = _slice(validation, half_life)  # 0 stands for the regular users here
@@ -113,13 +125,15 @@ def fit_blend(
         if len(situation.relevant) >= ENOUGH_USERS
     }
     if not pools:
-        return Blend()
+        return default
     towers = [
-        Blend(tower_weight=weight, tower_support=support)
+        replace(default, tower_weight=weight, tower_support=support)
         for weight, support in product(TOWER_WEIGHTS, TOWER_SUPPORTS)
     ]
-    best = _choose(towers, pools)
-    best = _choose([replace(best, popularity_weight=w) for w in POPULARITY_WEIGHTS], pools)
+    tolerance = TOLERANCE if interactions.has_times else UNDATED_TOLERANCE
+    best = _choose(towers, pools, default, tolerance)
+    priors = [replace(best, popularity_weight=weight) for weight in POPULARITY_WEIGHTS]
+    best = _choose(priors, pools, default, TOLERANCE)
     curve = {
         n: {
             "blend": pool.recall(best),
@@ -131,7 +145,9 @@ def fit_blend(
     return replace(best, curve=curve)
 
 
-def _choose(blends: Sequence[Blend], pools: Mapping[int, _Pool]) -> Blend:
+def _choose(
+    blends: Sequence[Blend], pools: Mapping[int, _Pool], default: Blend, tolerance: float
+) -> Blend:
     """Choose the blend nearest to the default among those that are about as good as the best.
 
     Values count as shares of the best one in their situation: a percent of the regulars' is worth
@@ -143,13 +159,12 @@ def _choose(blends: Sequence[Blend], pools: Mapping[int, _Pool]) -> Blend:
         shares[n] = values / max(values.max(), 1e-12)
     newcomers = [share for n, share in shares.items() if n]
     verdicts = shares.get(0, 0.0) + (np.mean(newcomers, axis=0) if newcomers else 0.0)
-    good = np.flatnonzero(verdicts >= (1 - TOLERANCE) * verdicts.max())
-    return blends[min(good.tolist(), key=lambda n: (_distance(blends[n]), -verdicts[n]))]
+    good = np.flatnonzero(verdicts >= (1 - tolerance) * verdicts.max())
+    return blends[min(good.tolist(), key=lambda n: (_distance(blends[n], default), -verdicts[n]))]
 
 
-def _distance(blend: Blend) -> float:
+def _distance(blend: Blend, default: Blend) -> float:
     """Compute by how many factors of e the weights differ from the default."""
-    default = Blend()
     return sum(
         abs(math.log(max(getattr(blend, name), 0.01) / getattr(default, name)))
         for name in ("tower_weight", "tower_support", "popularity_weight")
@@ -157,21 +172,34 @@ def _distance(blend: Blend) -> float:
 
 
 def replay(interactions: Interactions, validation: Validation, n: int) -> Situation:
-    """Return the newcomers with their first n items known, as if these had just happened."""
+    """Return the newcomers with their first n items known, as if these had just happened.
+
+    What happened at one moment is in a random order, the same at every call.
+    """
     known_items = np.bincount(validation.train.item, minlength=interactions.n_items) > 0
-    users = validation.newcomers
-    users = users[interactions.lengths[users] > n]
-    starts, ends = interactions.offsets[users], interactions.offsets[users + 1]
     items = interactions.item.astype(np.int64)
-    later = [items[start + n : end] for start, end in zip(starts, ends, strict=True)]
-    later = [some[known_items[some]] for some in later]
-    kept = np.flatnonzero([len(some) > 0 for some in later])
-    rows = (starts[kept][:, None] + np.arange(n)).ravel()
+    first, later = [], []
+    for rows in _timelines(interactions, validation.newcomers):
+        rest = items[rows[n:]]
+        rest = rest[known_items[rest]]
+        if len(rest):
+            first.append(rows[:n])
+            later.append(rest)
+    rows = np.concatenate(first) if first else np.zeros(0, np.int64)
     known = sp.csr_matrix(
-        (interactions.weight[rows], items[rows], np.arange(len(kept) + 1) * n),
-        shape=(len(kept), interactions.n_items),
+        (interactions.weight[rows], items[rows], np.arange(len(first) + 1) * n),
+        shape=(len(first), interactions.n_items),
     )
-    return Situation(known, [later[row] for row in kept])
+    return Situation(known, later)
+
+
+def _timelines(interactions: Interactions, users: Indices) -> list[Indices]:
+    """Return the rows of each user in time order, ties at random."""
+    rows = np.flatnonzero(np.isin(interactions.user, users))
+    draws = np.random.default_rng(0).random(len(rows))
+    moments = interactions.first_occurred_at[rows]
+    order = np.lexsort((draws, moments, interactions.user[rows]))
+    return np.split(rows[order], np.cumsum(interactions.lengths[users])[:-1])
 
 
 def _slice(validation: Validation, half_life_days: float) -> Situation:

@@ -97,19 +97,47 @@ def test_a_replay_knows_the_first_items_and_looks_for_later_ones_of_the_training
     data = replace(whole, weight=weight)
     validation = hold_out(data, share=0.4, max_users=60, generator=np.random.default_rng(0))
     trained = set(validation.train.item.tolist())
-    known, relevant = [], []
-    for user in validation.newcomers:
-        rows = list(range(data.offsets[user], data.offsets[user + 1]))
-        later = [int(data.item[row]) for row in rows[n:] if int(data.item[row]) in trained]
-        if later:
-            known.append({int(data.item[row]): float(data.weight[row]) for row in rows[:n]})
-            relevant.append(later)
     situation = replay(data, validation, n)
-    assert [list(items) for items in situation.relevant] == relevant
-    assert [dict(zip(row.indices.tolist(), row.data.tolist(), strict=True))
-            for row in situation.known] == known  # fmt: skip
-    assert situation.support.tolist() == [n] * len(known)
-    assert len(known) > 0
+    replayed = 0
+    for user in validation.newcomers:
+        rows = range(data.offsets[user], data.offsets[user + 1])
+        moments = {int(data.item[row]): float(data.first_occurred_at[row]) for row in rows}
+        weights = {int(data.item[row]): float(data.weight[row]) for row in rows}
+        row = situation.known[replayed]
+        known = dict(zip(row.indices.tolist(), row.data.tolist(), strict=True))
+        later = situation.relevant[replayed].tolist()
+        if not set(known) | set(later) <= set(moments):
+            continue  # nothing of this user is left to find
+        assert known == {item: weights[item] for item in known}
+        assert set(later) == (set(moments) - set(known)) & trained
+        assert max(moments[item] for item in known) <= min(moments[item] for item in later)
+        replayed += 1
+    assert replayed == len(situation.relevant) > 0
+    assert situation.support.tolist() == [n] * replayed
+
+
+def test_what_is_undated_is_replayed_in_an_order_that_ids_do_not_tell() -> None:
+    data = planted(predictability=0.5, n_users=400, n_items=800, length=25)
+    validation = hold_out(data, share=0.1, max_users=60, generator=np.random.default_rng(0))
+    shares = []
+    for row, later in zip(*_replayed(data, validation, 10), strict=True):
+        shares.append(np.mean(np.asarray(row)[:, None] < np.asarray(later)[None, :]))
+    assert 0.4 < np.mean(shares) < 0.6
+
+
+def test_a_replay_of_more_items_begins_with_that_of_fewer() -> None:
+    data = planted(predictability=0.5, n_users=200, length=25)
+    validation = hold_out(data, share=0.1, max_users=60, generator=np.random.default_rng(0))
+    few, more = (_replayed(data, validation, n)[0] for n in (3, 5))
+    assert all(set(a) < set(b) for a, b in zip(few, more, strict=True))
+
+
+def _replayed(
+    data: Interactions, validation: Validation, n: int
+) -> tuple[list[list[int]], list[list[int]]]:
+    situation = replay(data, validation, n)
+    known = [row.indices.tolist() for row in situation.known]
+    return known, [items.tolist() for items in situation.relevant]
 
 
 def test_who_has_nothing_left_to_find_is_not_replayed(clear: Case) -> None:
@@ -243,3 +271,9 @@ def test_fitting_twice_gives_the_same_blend(small: Case) -> None:
 
 def test_too_few_users_leave_the_default() -> None:
     assert fit_blend(*case(planted(predictability=0.5, n_users=20))) == Blend()
+
+
+def test_in_a_large_catalog_the_two_tower_counts_from_the_first_items_on() -> None:
+    few = np.array([1, 3], np.int32)
+    large, small = (Blend.of_catalog(n).weights(few)[0] for n in (20_000, 19_999))
+    assert (large > 10 * small).all()
