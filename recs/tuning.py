@@ -16,7 +16,7 @@ import torch
 from sqlalchemy import Engine
 
 from recs.errors import BadInput, NothingToLearn
-from recs.learning import Interactions, TrainingConfig, fit_space, train
+from recs.learning import Interactions, TrainingConfig, fit_space, signals_of, train
 from recs.learning.validation import Validation, hold_out, score
 from recs.training import gate, reading
 
@@ -143,7 +143,7 @@ def _suggest(trial: optuna.Trial) -> dict[str, Any]:
 def _score(config: TrainingConfig, validation: Validation) -> tuple[float, float]:
     model = train(validation.train, config=config)
     inner = gate.validation_of(validation.train, config)
-    space, _ = fit_space(validation.train, model, inner)
+    space, _ = fit_space(validation.train, signals_of(validation.train, model), inner)
     users = space.pool(validation.train).embeddings[validation.users]
     return score(torch.from_numpy(users), torch.from_numpy(space.item_embeddings), validation)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from sqlalchemy import Engine, text
@@ -10,6 +12,7 @@ from recs import Interaction, Item, Recommender
 from recs.learning import TrainingConfig
 from recs.learning.cold_items import neighbor_weights
 from recs.learning.content import fit_encoder
+from recs.learning.term_kinds import KindWeights
 from recs.training import evaluation, gate, pipeline, reading
 
 pytestmark = pytest.mark.end_to_end
@@ -57,7 +60,8 @@ def test_a_new_item_stands_among_its_like_before_its_insert_commits(trained: Eng
 def test_sql_encodes_and_places_an_item_as_the_reference_does(trained: Engine) -> None:
     before = reading.read(trained)
     assert before.content.frequencies is not None
-    encoder = fit_encoder(before.content.frequencies)
+    kinds = KindWeights(**_metrics(trained)["term_kinds"])
+    encoder = fit_encoder(before.content.frequencies, kinds.of(before.content.kinds))
     content = encoder.encode(before.content.frequencies)
     twin = before.item_ids.index("clock-4")
     # The same words in the same number as an item that training knew.
@@ -72,6 +76,34 @@ def test_sql_encodes_and_places_an_item_as_the_reference_does(trained: Engine) -
     active = gate.read_active(trained, before.item_ids)
     assert active is not None
     assert vectors["twin"][0] == pytest.approx(active[0].place(weights)[0], abs=5e-3)
+
+
+def test_terms_are_words_letters_of_the_title_and_attributes(engine: Engine) -> None:
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT term, frequency FROM recs.item_terms('Mugs, mug', 'for teas',"
+                """ CAST('{"colour": ["Blue"], "price": 8}' AS jsonb), 'english')"""
+            )
+        )
+        assert {row.term: row.frequency for row in rows} == {
+            "mug": 2,
+            "tea": 1,
+            "~ mu": 2,
+            "~mug": 2,
+            "~ugs": 1,
+            "~gs ": 1,
+            "~ug ": 1,
+            "colour=blue": 1,
+            "price=~6": 1,
+        }
+
+
+def test_letters_of_a_title_tell_that_two_spellings_are_near(trained: Engine) -> None:
+    Recommender(trained).upsert_items([Item("odd", "clockwork"), Item("other", "lanterne")])
+    for item, group in (("odd", "clock"), ("other", "lantern")):
+        rows = Recommender(trained).similar_items(item, 5)
+        assert {row.item_id.split("-")[0] for row in rows} == {group}
 
 
 def test_sql_makes_the_vectors_of_users_that_training_made(trained: Engine) -> None:
@@ -164,6 +196,14 @@ def _vectors(engine: Engine) -> dict[str, tuple[np.ndarray, np.ndarray]]:
                  " FROM recs.item_embeddings")
         ).all()  # fmt: skip
     return {row.item_id: (np.array(row.q), np.array(row.c)) for row in rows}
+
+
+def _metrics(engine: Engine) -> dict[str, Any]:
+    with engine.connect() as connection:
+        metrics: dict[str, Any] = connection.execute(
+            text("SELECT metrics FROM recs.models WHERE state = 'active'")
+        ).scalar_one()
+        return metrics
 
 
 def _popularity(engine: Engine) -> dict[str, float]:

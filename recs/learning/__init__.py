@@ -2,7 +2,7 @@
 
 from recs.learning.config import TIMELESS, Timescale, TrainingConfig
 from recs.learning.interactions import Interactions
-from recs.learning.space import PooledUsers, Space, fit_space
+from recs.learning.space import PooledUsers, Space, fit_space, signals_of
 from recs.learning.trained import TrainedModel
 from recs.learning.trainer import Progress, train
 
@@ -16,5 +16,6 @@ __all__ = [
     "TrainedModel",
     "TrainingConfig",
     "fit_space",
+    "signals_of",
     "train",
 ]

@@ -18,8 +18,8 @@ BLOCK = 1024
 
 
 def neighbor_weights(
-    content: Floats,
-    known_content: Floats,
+    content: Floats | sp.csr_matrix,
+    known_content: Floats | sp.csr_matrix,
     *,
     neighbors: int = NEIGHBORS,
     power: float = SIMILARITY_POWER,
@@ -35,9 +35,10 @@ def neighbor_weights(
     """
     blocks = [
         _block(content[start : start + BLOCK], known_content, neighbors, power)
-        for start in range(0, len(content), BLOCK)
+        for start in range(0, content.shape[0], BLOCK)
     ]
-    weights = sp.vstack(blocks, format="csr") if blocks else sp.csr_matrix((0, len(known_content)))
+    empty = sp.csr_matrix((0, known_content.shape[0]))
+    weights = sp.vstack(blocks, format="csr") if blocks else empty
     if popularity is not None and popularity_power:
         weights = weights @ sp.diags(popularity.astype(np.float64) ** popularity_power)
     return _sum_to_one(weights)
@@ -48,12 +49,19 @@ def place(weights: sp.csr_matrix, vectors: Floats) -> Floats:
     return np.asarray(weights @ vectors, np.float32)
 
 
-def _block(content: Floats, known: Floats, neighbors: int, power: float) -> sp.csr_matrix:
-    similarity = np.maximum(content @ known.T, 0).astype(np.float64)  # [m, I]
+def _block(
+    content: Floats | sp.csr_matrix,
+    known: Floats | sp.csr_matrix,
+    neighbors: int,
+    power: float,
+) -> sp.csr_matrix:
+    product = content @ known.T
+    dense = product.toarray() if isinstance(product, sp.csr_matrix) else product
+    similarity = np.maximum(dense, 0).astype(np.float64)  # [m, I]
     k = min(neighbors, known.shape[0])
     nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
     values = np.take_along_axis(similarity, nearest, axis=1) ** power
-    rows = np.repeat(np.arange(len(content)), k)
+    rows = np.repeat(np.arange(len(nearest)), k)
     block = sp.csr_matrix((values.ravel(), (rows, nearest.ravel())), shape=similarity.shape)
     block.eliminate_zeros()
     return block

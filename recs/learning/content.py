@@ -7,6 +7,7 @@ a content vector is the normalised sum of its terms' vectors (sql/functions/enco
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import IntEnum
 
 import numpy as np
 import scipy.sparse as sp
@@ -16,7 +17,16 @@ from recs.learning.interactions import Floats
 from recs.learning.trained import unit_rows
 
 # Short titles need many: with 128 the rare words, which tell items apart, are gone.
-DIMENSION = 512
+DIMENSION = 768
+SAMPLE = 50_000  # items that the SVD sees, at most: it holds some of them times the dimension
+
+
+class TermKind(IntEnum):
+    """What a term is made of."""
+
+    WORD = 0
+    ATTRIBUTE = 1
+    LETTERS = 2  # three in a row of a title
 
 
 @dataclass(frozen=True)
@@ -25,14 +35,15 @@ class ContentEncoder:
 
     Args:
         idf: ln((1 + I) / (1 + df_t)) + 1, [T].
-        term_vectors: V, the leading right singular vectors of the TF-IDF matrix, [T, C].
+        term_vectors: g V, the leading right singular vectors of the TF-IDF matrix, each term's
+            times what it counts by its kind, [T, C].
     """
 
     idf: Floats
     term_vectors: Floats
 
     def encode(self, frequencies: sp.csr_matrix) -> Floats:
-        """Compute c = normalize(sum_t (1 + ln f_t) idf_t V_t) of each row, [I, C].
+        """Compute c = normalize(sum_t (1 + ln f_t) idf_t g_t V_t) of each row, [I, C].
 
         A row without known terms stays zero.
         """
@@ -40,20 +51,30 @@ class ContentEncoder:
 
 
 def fit_encoder(
-    frequencies: sp.csr_matrix, *, dimension: int = DIMENSION, seed: int = 0
+    frequencies: sp.csr_matrix,
+    kind_weights: Floats | None = None,
+    *,
+    dimension: int = DIMENSION,
+    seed: int = 0,
 ) -> ContentEncoder:
     """Fit the encoder on the terms of a catalog [I, T]; deterministic with a seed.
 
     Latent semantic analysis (Deerwester et al. 1990). The SVD sees unit rows, so a long
     description counts no more than a short one.
+
+    Args:
+        kind_weights: g, what each term counts by its kind, [T]; ones if left out.
     """
     idf = inverse_document_frequencies(frequencies)
+    g = np.ones(len(idf), np.float32) if kind_weights is None else kind_weights
     size = min(dimension, *(n - 1 for n in frequencies.shape))
     if size < 1:
         return ContentEncoder(idf, np.ones((frequencies.shape[1], 1), np.float32))
-    weights = _unit(term_weights(frequencies, idf))
+    weights = unit_term_weights(frequencies, idf * g)
+    if weights.shape[0] > SAMPLE:
+        weights = weights[np.random.default_rng(seed).permutation(weights.shape[0])[:SAMPLE]]
     decomposition = TruncatedSVD(size, random_state=seed).fit(weights)
-    return ContentEncoder(idf, decomposition.components_.T.astype(np.float32))
+    return ContentEncoder(idf, (g[:, None] * decomposition.components_.T).astype(np.float32))
 
 
 def inverse_document_frequencies(frequencies: sp.csr_matrix) -> Floats:
@@ -73,6 +94,8 @@ def term_weights(frequencies: sp.csr_matrix, idf: Floats) -> sp.csr_matrix:
     return weights
 
 
-def _unit(weights: sp.csr_matrix) -> sp.csr_matrix:
+def unit_term_weights(frequencies: sp.csr_matrix, idf: Floats) -> sp.csr_matrix:
+    """Compute the rows of `term_weights`, scaled to norm 1, [I, T]."""
+    weights = term_weights(frequencies, idf)
     norms = np.sqrt(np.asarray(weights.multiply(weights).sum(axis=1)).ravel())
-    return sp.diags(1 / np.maximum(norms, 1e-12)) @ weights
+    return sp.csr_matrix(sp.diags(1 / np.maximum(norms, 1e-12)) @ weights)

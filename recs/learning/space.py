@@ -120,7 +120,7 @@ class Space:
 
 def fit_space(
     interactions: Interactions,
-    model: TrainedModel,
+    signals: Signals,
     validation: Validation | None,
     *,
     content: Floats | None = None,
@@ -128,6 +128,7 @@ def fit_space(
     """Join a two-tower model with associations and popularity, in a blend chosen on held-out data.
 
     Args:
+        signals: of all interactions, see signals_of.
         content: [I, C], unit or zero rows.
 
     Returns:
@@ -135,15 +136,15 @@ def fit_space(
         where nothing was held out. Deterministic with the seed of the model's configuration.
     """
     trial = None
-    blend = Blend()
-    if validation is not None and model.trial is not None and len(validation.users):
-        signals = _signals(validation.train, model.trial)
-        blend = fit_blend(interactions, validation, signals, content=content)
-        trial = compose(signals, blend)
+    blend = Blend.of_catalog(interactions.n_items)
+    if validation is not None and signals.tower.trial is not None and len(validation.users):
+        tried = signals_of(validation.train, signals.tower.trial)
+        blend = fit_blend(interactions, validation, tried, content=content)
+        trial = compose(tried, blend)
         if content is not None:
-            bias = fit_new_item_bias(trial, signals, validation, content)
+            bias = fit_new_item_bias(trial, tried, validation, content)
             blend = replace(blend, new_item_bias=bias)
-    return compose(_signals(interactions, model), blend), trial
+    return compose(signals, blend), trial
 
 
 def compose(signals: Signals, blend: Blend) -> Space:
@@ -256,14 +257,24 @@ def _merge(old: _OldLists, new: NDArray[np.int64], scores: Floats) -> NDArray[np
     return np.take_along_axis(items, best, axis=1)
 
 
-def _signals(interactions: Interactions, tower: TrainedModel) -> Signals:
+def signals_of(interactions: Interactions, tower: TrainedModel) -> Signals:
+    """Compute what goes with a two-tower model: associations and popularity, as fast in fading.
+
+    What associations predict fades twice as fast as what they predict it from: a fashion passes,
+    a taste stays.
+    """
     half_life = tower.half_life_days
-    weights = interactions.matrix(interactions.history_weights(half_life))
+    weights, targets = (
+        interactions.matrix(interactions.history_weights(days))
+        for days in (half_life, half_life / 2)
+    )
     dimension = tower.config.association_dimension
     if interactions.n_items >= LARGE_CATALOG:
         dimension *= 2
     return Signals(
         tower=tower,
-        associations=fit_associations(weights, dimension=dimension, seed=tower.config.seed),
+        associations=fit_associations(
+            weights, targets, dimension=dimension, seed=tower.config.seed
+        ),
         popularity=popularity(interactions, half_life_days=half_life),
     )

@@ -14,9 +14,19 @@ import numpy as np
 from sqlalchemy import Engine, text
 
 from recs.errors import NothingToLearn
-from recs.learning import Interactions, Space, TrainedModel, TrainingConfig, fit_space, train
-from recs.learning.content import ContentEncoder, fit_encoder
+from recs.learning import (
+    Interactions,
+    Space,
+    TrainedModel,
+    TrainingConfig,
+    fit_space,
+    signals_of,
+    train,
+)
+from recs.learning.blend import Signals
+from recs.learning.content import fit_encoder
 from recs.learning.interactions import Floats
+from recs.learning.term_kinds import KindWeights, fit_kind_weights
 from recs.learning.trained import unit_rows
 from recs.training import gate, publishing, reading, versions
 from recs.training.publishing import (
@@ -99,12 +109,14 @@ def train_model(
         data = reading.read(engine, until=until)
         interactions = data.interactions()
         clock.done("read")
-        encoder, content = _encode(data, config.seed)
-        clock.done("encode content")
         model = _learn(interactions, config, on_progress)
         clock.done("learn")
+        signals = signals_of(interactions, model)
+        clock.done("associate")
+        encoded = _encode(data, interactions, signals, config.seed)
+        clock.done("encode content")
         validation = gate.validation_of(interactions, config)
-        space, trial = fit_space(interactions, model, validation, content=content)
+        space, trial = fit_space(interactions, signals, validation, content=encoded.content)
         clock.done("blend")
         active = gate.read_active(engine, data.item_ids)
         verdict = gate.judge(
@@ -115,9 +127,7 @@ def train_model(
             active_until=active[1] if active else -math.inf,
         )
         clock.done("gate")
-        publication = _publication(
-            data, interactions, model, space, encoder, content, verdict.document()
-        )
+        publication = _publication(data, interactions, model, space, encoded, verdict.document())
         publishing.publish(engine, model_id, publication, index=index, on_progress=on_progress)
         clock.done("publish")
     activated = activate and (force or verdict.passed)
@@ -141,15 +151,39 @@ def train_model(
     )
 
 
-def _encode(data: TrainingData, seed: int) -> tuple[ContentEncoder | None, Floats | None]:
-    """Return the encoder, where the content is terms, and the content vectors [I, C]."""
+@dataclass(frozen=True)
+class _Encoded:
+    """Content vectors [I, C], and how SQL makes one, where the content is terms."""
+
+    content: Floats | None = None
+    terms: TermVectors | None = None
+    kinds: KindWeights | None = None
+
+
+def _encode(
+    data: TrainingData, interactions: Interactions, signals: Signals, seed: int
+) -> _Encoded:
     content = data.content
     if content.vectors is not None:
-        return None, unit_rows(content.vectors)
+        return _Encoded(unit_rows(content.vectors))
     if content.frequencies is None or content.frequencies.nnz == 0:
-        return None, None
-    encoder = fit_encoder(content.frequencies, seed=seed)
-    return encoder, encoder.encode(content.frequencies)
+        return _Encoded()
+    kinds = content.kinds
+    fitted = fit_kind_weights(
+        content.frequencies,
+        kinds,
+        interactions.matrix(interactions.history_weights(signals.tower.half_life_days)),
+        signals.associations,
+    )
+    weights = fitted.of(kinds)
+    encoder = fit_encoder(content.frequencies, weights, seed=seed)
+    counted = np.flatnonzero(weights)  # SQL need not know terms that count nothing
+    terms = TermVectors(
+        [content.terms[t] for t in counted.tolist()],
+        encoder.idf[counted],
+        encoder.term_vectors[counted],
+    )
+    return _Encoded(encoder.encode(content.frequencies), terms, fitted)
 
 
 def _learn(
@@ -175,8 +209,7 @@ def _publication(
     interactions: Interactions,
     model: TrainedModel,
     space: Space,
-    encoder: ContentEncoder | None,
-    content: Floats | None,
+    encoded: _Encoded,
     gate_figures: Mapping[str, Any],
 ) -> Publication:
     """Put together what is learned; items without interactions are placed in SQL when activated."""
@@ -187,18 +220,17 @@ def _publication(
             [data.item_ids[j] for j in learned.tolist()],
             space.item_embeddings[learned],
             space.history_embeddings[learned],
-            None if content is None else content[learned],
+            None if encoded.content is None else encoded.content[learned],
         ),
         users=UserVectors(data.user_ids, users.history, users.support, data.fingerprint),
-        terms=None
-        if encoder is None
-        else TermVectors(data.content.terms, encoder.idf, encoder.term_vectors),
+        terms=encoded.terms,
         history_half_life=_finite(space.half_life_days),
         trained_until=data.trained_until,
         blend=_blend_weights(space),
         parameters=_plain(asdict(model.config)),
         metrics={
             "gate": gate_figures,
+            "term_kinds": asdict(encoded.kinds) if encoded.kinds else {},
             "cold_start_curve": space.blend.curve if space.blend else {},
             "epochs": model.metrics["epochs"],
             "seconds": model.metrics["seconds"],

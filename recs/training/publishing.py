@@ -73,7 +73,10 @@ class UserVectors:
 
 @dataclass(frozen=True)
 class TermVectors:
-    """The content encoder: `embedding` [T, C] and `inverse_document_frequency` [T] of terms."""
+    """The content encoder: `embedding` [T, C] and `inverse_document_frequency` [T] of terms.
+
+    An embedding holds what its term counts by its kind, see recs.learning.term_kinds.
+    """
 
     terms: Sequence[str]
     inverse_document_frequency: Floats

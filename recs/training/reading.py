@@ -21,6 +21,7 @@ from sqlalchemy import Engine
 
 from recs.database import PIN_SEARCH_PATH, driver_connection
 from recs.errors import BadInput, NothingToLearn
+from recs.learning.content import TermKind
 from recs.learning.interactions import Interactions
 
 SECONDS_A_DAY = 86400.0
@@ -83,6 +84,17 @@ class Content:
     terms: Sequence[str]
     frequencies: csr_matrix | None
     vectors: NDArray[np.float32] | None
+
+    @property
+    def kinds(self) -> NDArray[np.int8]:
+        """Tell what each term is made of, by how recs.item_terms writes it, [T] of TermKind."""
+        return np.array([_kind(term) for term in self.terms], np.int8)
+
+
+def _kind(term: str) -> TermKind:
+    if term.startswith("~"):
+        return TermKind.LETTERS
+    return TermKind.ATTRIBUTE if "=" in term else TermKind.WORD
 
 
 @dataclass(frozen=True)

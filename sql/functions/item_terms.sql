@@ -6,6 +6,14 @@ BEGIN ATOMIC
   SELECT w.lexeme, cardinality(w.positions)
   FROM unnest(to_tsvector(p_config, p_title || ' ' || p_description)) w
   UNION ALL
+  -- Three letters in a row of a word of the title, its ends included: plurals, spellings, compounds.
+  SELECT '~' || substr(p.word, n.start, 3), count(*)::integer
+  FROM (SELECT ' ' || s.word || ' ' AS word
+        FROM regexp_split_to_table(lower(left(p_title, 200)), '[^[:alnum:]]+') s (word)
+        WHERE s.word <> '') p
+  CROSS JOIN LATERAL generate_series(1, length(p.word) - 2) n (start)
+  GROUP BY 1
+  UNION ALL
   SELECT a.key || '=' || lower(v.value), 1
   FROM jsonb_each(p_attributes) a
   CROSS JOIN LATERAL (
@@ -21,4 +29,4 @@ BEGIN ATOMIC
 END;
 
 COMMENT ON FUNCTION recs.item_terms(text, text, jsonb, regconfig) IS
-  'The terms an item''s content is made of: lexemes of title and description, key=value of its attributes, numbers in buckets.';
+  'The terms an item''s content is made of: lexemes of title and description, ~ and three letters of a title, key=value of its attributes, numbers in buckets.';

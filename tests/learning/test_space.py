@@ -11,12 +11,19 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recs.learning import TIMELESS, Interactions, Space, Timescale, TrainingConfig, fit_space, train
-from recs.learning.associations import fit_associations
+from recs.learning import (
+    TIMELESS,
+    Interactions,
+    Space,
+    Timescale,
+    TrainingConfig,
+    fit_space,
+    signals_of,
+    train,
+)
 from recs.learning.blend import Blend, Signals
 from recs.learning.cold_items import neighbor_weights
 from recs.learning.interactions import Floats
-from recs.learning.popularity import popularity
 from recs.learning.space import (
     BIASES,
     COST,
@@ -250,16 +257,13 @@ def tastes() -> Planted:
 
 @pytest.fixture(scope="module")
 def space(tastes: Planted) -> Space:
-    return fit_space(*tastes, content=content_of())[0]
+    return fit_space(*signalled(*tastes), content=content_of())[0]
 
 
-def signals_of(data: Interactions, tower: TrainedModel) -> Signals:
-    weights = data.matrix(data.history_weights(tower.half_life_days))
-    return Signals(
-        tower=tower,
-        associations=fit_associations(weights, dimension=32),
-        popularity=popularity(data, half_life_days=tower.half_life_days),
-    )
+def signalled(
+    data: Interactions, model: TrainedModel, validation: Validation | None
+) -> tuple[Interactions, Signals, Validation | None]:
+    return data, signals_of(data, model), validation
 
 
 def share_of_group(space: Space, known: list[int], group: int) -> float:
@@ -321,13 +325,13 @@ def test_a_stranger_gets_what_sells_now_where_fashion_changes() -> None:
     )
     fashion = Timescale(240.0, 30.0, later_from_earlier=True)
     model = train(data, config=replace(SMALL, epochs=1, timescales=(fashion,)))
-    space, _ = fit_space(data, model, None)
+    space, _ = fit_space(*signalled(data, model, None))
     top = np.argsort(-(space.item_embeddings @ user_of(space, {})))[:20]
     assert np.mean(top >= 60) > 0.9
 
 
 def test_the_same_seed_gives_the_same_space(tastes: Planted, space: Space) -> None:
-    again, _ = fit_space(*tastes, content=content_of())
+    again, _ = fit_space(*signalled(*tastes), content=content_of())
     np.testing.assert_array_equal(again.item_embeddings, space.item_embeddings)
     np.testing.assert_array_equal(again.history_embeddings, space.history_embeddings)
     assert again.blend == space.blend
@@ -335,7 +339,7 @@ def test_the_same_seed_gives_the_same_space(tastes: Planted, space: Space) -> No
 
 
 def test_without_content_the_bias_of_new_items_is_the_default(tastes: Planted) -> None:
-    space, trial = fit_space(*tastes)
+    space, trial = fit_space(*signalled(*tastes))
     assert trial is not None
     assert space.blend is not None
     assert space.blend.curve
@@ -346,7 +350,7 @@ def test_without_content_the_bias_of_new_items_is_the_default(tastes: Planted) -
 
 def test_the_trial_is_made_of_the_training_part_alone(tastes: Planted) -> None:
     _, model, validation = tastes
-    _, trial = fit_space(*tastes, content=content_of())
+    _, trial = fit_space(*signalled(*tastes), content=content_of())
     assert trial is not None
     assert trial.blend is not None
     assert model.trial is not None
@@ -358,7 +362,7 @@ def test_the_trial_is_made_of_the_training_part_alone(tastes: Planted) -> None:
 @pytest.mark.parametrize("n_users", [3, 20])
 def test_too_few_users_leave_the_default_blend(n_users: int) -> None:
     data = planted(predictability=0.8, n_users=n_users)
-    space, _ = fit_space(data, train(data, config=SMALL), held(data))
+    space, _ = fit_space(*signalled(data, train(data, config=SMALL), held(data)))
     assert space.blend == Blend()
     np.testing.assert_allclose(np.linalg.norm(space.item_embeddings, axis=1), 1, atol=1e-6)
 
@@ -368,14 +372,16 @@ def test_without_anything_held_out_there_is_no_trial_and_the_blend_is_the_defaul
     model = train(data, config=replace(SMALL, epochs=1, timescales=(TIMELESS,)))
     assert model.trial is None
     for validation in (None, held(data)):
-        space, trial = fit_space(data, model, validation, content=content_of())
+        space, trial = fit_space(*signalled(data, model, validation), content=content_of())
         assert trial is None
         assert space.blend == Blend()
 
 
 def test_fewer_items_than_dimensions_are_fine() -> None:
     data = planted(predictability=0.8, n_users=100, n_items=8, length=6)
-    space, _ = fit_space(data, train(data, config=SMALL), held(data), content=content_of(8))
+    space, _ = fit_space(
+        *signalled(data, train(data, config=SMALL), held(data)), content=content_of(8)
+    )
     assert space.item_embeddings.shape == (8, 16 + 32 + TAIL)
     assert np.isfinite(space.history_embeddings).all()
     np.testing.assert_allclose(np.linalg.norm(space.item_embeddings, axis=1), 1, atol=1e-6)
@@ -385,7 +391,7 @@ def test_fewer_items_than_dimensions_are_fine() -> None:
 def test_an_item_without_interactions_is_not_learned_and_says_nothing_of_a_user() -> None:
     data = planted(predictability=0.9)
     shown = data.select(data.item % SIZE != 0)  # one item of each group is never seen
-    space, _ = fit_space(shown, train(shown, config=replace(SMALL, epochs=1)), None)
+    space, _ = fit_space(*signalled(shown, train(shown, config=replace(SMALL, epochs=1)), None))
     cold = np.arange(0, 240, SIZE)
     np.testing.assert_array_equal(np.flatnonzero(~space.learned), cold)
     np.testing.assert_allclose(space.history_embeddings[cold], 0, atol=1e-7)

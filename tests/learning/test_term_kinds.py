@@ -1,0 +1,82 @@
+"""What each kind of term counts, learned from who chose what."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+
+from recs.learning.associations import fit_associations
+from recs.learning.content import TermKind
+from recs.learning.term_kinds import KindWeights, fit_kind_weights
+from tests.learning.planted import N_GROUPS, planted
+
+DATA = planted(predictability=0.9, n_users=500, n_items=600, length=20)
+HISTORIES = DATA.matrix(DATA.weight)
+ASSOCIATIONS = fit_associations(HISTORIES, dimension=32, ridge=30)
+GROUPS = np.arange(600) * N_GROUPS // 600
+
+
+REPEATS = 6
+
+
+def telling(kind: TermKind) -> sp.csr_matrix:
+    """Make terms of which one kind tells an item's group and the others mislead, [I, T].
+
+    An item has one term that tells, and six of each other kind that say the same wrong thing.
+    """
+    generator = np.random.default_rng(0)
+    blocks = []
+    for one in TermKind:
+        labels = GROUPS if one == kind else generator.permutation(GROUPS)
+        marks = np.eye(N_GROUPS)[labels]
+        rest = np.zeros_like(marks) if one == kind else marks
+        blocks += [marks, *[rest] * (REPEATS - 1)]
+    return sp.csr_matrix(np.hstack(blocks))
+
+
+KINDS = np.repeat(np.array(list(TermKind), np.int8), REPEATS * N_GROUPS)
+
+
+def fit(kind: TermKind, kinds: np.ndarray = KINDS) -> KindWeights:
+    return fit_kind_weights(telling(kind), kinds, HISTORIES, ASSOCIATIONS)
+
+
+def test_attributes_that_tell_what_is_chosen_count_more() -> None:
+    assert fit(TermKind.ATTRIBUTE).attributes > KindWeights.attributes
+
+
+def test_what_misleads_counts_less() -> None:
+    fitted = fit(TermKind.WORD)
+    assert fitted.letters < KindWeights.letters
+    assert fitted.attributes < KindWeights.attributes
+
+
+def test_letters_that_tell_what_is_chosen_count_more() -> None:
+    assert fit(TermKind.LETTERS).letters > KindWeights.letters
+
+
+def test_where_all_kinds_say_the_same_the_defaults_stay() -> None:
+    same = sp.csr_matrix(np.tile(np.eye(N_GROUPS)[GROUPS], 3 * REPEATS))
+    assert fit_kind_weights(same, KINDS, HISTORIES, ASSOCIATIONS) == KindWeights()
+
+
+def test_a_kind_that_no_term_is_of_keeps_its_default() -> None:
+    words_and_letters = np.where(KINDS == TermKind.ATTRIBUTE, TermKind.WORD, KINDS).astype(np.int8)
+    assert fit(TermKind.LETTERS, words_and_letters).attributes == KindWeights.attributes
+
+
+@pytest.mark.parametrize("users", [0, 99])
+def test_too_few_users_leave_the_defaults(users: int) -> None:
+    few = fit_kind_weights(telling(TermKind.ATTRIBUTE), KINDS, HISTORIES[:users], ASSOCIATIONS)
+    assert few == KindWeights()
+
+
+def test_a_word_counts_one_and_the_others_what_they_were_given() -> None:
+    weights = KindWeights(attributes=2, letters=0.25)
+    kinds = np.array([TermKind.LETTERS, TermKind.WORD, TermKind.ATTRIBUTE], np.int8)
+    np.testing.assert_array_equal(weights.of(kinds), np.float32([0.25, 1, 2]))
+
+
+def test_fitting_twice_gives_the_same_weights() -> None:
+    assert fit(TermKind.ATTRIBUTE) == fit(TermKind.ATTRIBUTE)
