@@ -301,8 +301,9 @@ def _best(
 
 def _top(items: Indices, scores: Floats) -> Indices:
     k = min(K, items.shape[1])
-    order = np.argsort(-scores, axis=1, kind="stable")[:, :k]
-    return np.take_along_axis(items, order, axis=1)
+    best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
+    return np.take_along_axis(items, np.take_along_axis(best, order, axis=1), axis=1)
 
 
 def _alone(situation: Situation, signals: Signals, content: Floats | None) -> Mapping[str, float]:
