@@ -102,8 +102,13 @@ class Interactions:
         return (self.weight * decay(self.ages(), half_life_days)).astype(np.float32)
 
     def matrix(self, values: Floats) -> sp.csr_matrix:
-        """Lay values [N] out as a sparse [U, I] matrix."""
-        return sp.csr_matrix((values, self.item, self.offsets), shape=(self.n_users, self.n_items))
+        """Lay values [N] out as a sparse [U, I] matrix of its own.
+
+        SciPy sorts the indices of a matrix in place when it likes; on ours, an item would come
+        to stand beside the time of another.
+        """
+        parts = (values, self.item, self.offsets)
+        return sp.csr_matrix(parts, shape=(self.n_users, self.n_items), copy=True)
 
     def select(self, rows: Mask, *, until: float | None = None) -> Interactions:
         """Keep some rows, as they were known at `until`: a later last occurrence is cut to it."""

@@ -124,3 +124,20 @@ def test_but_for_newcomers_all_pairs_of_known_items_are_trained_on_or_held_out()
         for user, item in zip(data.user.tolist(), data.item.tolist(), strict=True)
         if user not in newcomers and item in known
     }
+
+
+def test_sorting_a_matrix_leaves_the_interactions_as_they_are() -> None:
+    data = Interactions.from_pairs(
+        np.int32([0, 0, 0]),
+        np.int32([2, 0, 1]),
+        n_users=1,
+        n_items=3,
+        last_occurred_at=np.array([1.0, 3.0, 2.0]),
+    )
+    items = data.item.tolist()
+    assert items != sorted(items)
+    weights = data.history_weights(1.0)
+    matrix = data.matrix(weights)
+    matrix.sort_indices()
+    assert data.item.tolist() == items
+    assert weights.tolist() == data.history_weights(1.0).tolist()
