@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from recs import Interaction, Item, Recommender
-from recs.learning import TrainingConfig
+from recs.learning import Timescale, TrainingConfig
 from recs.learning.cold_items import neighbor_weights
 from recs.learning.content import fit_encoder
 from recs.learning.term_kinds import KindWeights
@@ -17,7 +19,18 @@ from recs.training import evaluation, gate, pipeline, reading
 
 pytestmark = pytest.mark.end_to_end
 GROUPS = ("teapot", "lantern", "blanket", "clock")
+FIRST, DAY = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
 COLOURS = ("red", "blue", "green", "white", "black")
+
+
+def _purchases() -> Iterator[Interaction]:
+    """Buy seven items of a group a user, two of them twice; days apart, in no order of ids."""
+    random = np.random.default_rng(0)
+    for user in range(160):
+        items = random.choice(15, 7, replace=False).tolist()
+        for n, day in zip([*items, *items[-2:]], random.integers(0, 400, 9).tolist(), strict=True):
+            item = f"{GROUPS[user % 4]}-{n}"
+            yield Interaction(f"user-{user}", item, occurred_at=FIRST + day * DAY)
 
 
 @pytest.fixture
@@ -29,13 +42,9 @@ def trained(engine: Engine) -> Engine:
         for group in GROUPS
         for n in range(15)
     )
-    random = np.random.default_rng(0)
-    shop.record_interactions(
-        Interaction(f"user-{u}", f"{GROUPS[u % 4]}-{n}")
-        for u in range(160)
-        for n in random.choice(15, 7, replace=False)
-    )
-    config = TrainingConfig(dimension=16, max_epochs=3, device="cpu")
+    shop.record_interactions(_purchases())
+    fading = (Timescale(90.0, 90.0),)
+    config = TrainingConfig(dimension=16, max_epochs=3, timescales=fading, device="cpu")
     pipeline.train_model(engine, config=config, force=True)
     return engine
 

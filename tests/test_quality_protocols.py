@@ -1,5 +1,8 @@
 """The protocols of the quality benchmark keep test data out of training, and ask fair questions."""
 
+import json
+from dataclasses import asdict
+
 import numpy as np
 import pytest
 
@@ -9,6 +12,7 @@ from benchmarks.quality.campaign import choose, objective
 from benchmarks.quality.datasets import Dataset, Interactions, ItemContent, Tag
 from benchmarks.quality.method import WARM, Method, decays, top_k, weighted
 from benchmarks.quality.protocols import GIVEN, HOLDOUT_SEED, splits
+from benchmarks.quality.tables import Entry, merged, read
 from benchmarks.quality.trial import Result, Trial, load, save
 from recs.metrics import PADDING
 
@@ -134,3 +138,39 @@ def test_a_kept_result_is_found_by_its_configuration_alone(tmp_path):
     assert load(_result({"b": 2, "a": 1}, 0.0).trial, tmp_path) == result
     assert load(_result({"a": 1, "b": 3}, 0.0).trial, tmp_path) is None
     assert load(_result({"a": 1, "b": 2}, 0.0, phase="test").trial, tmp_path) is None
+
+
+def entry(dataset: str, method: str, *, recall: float = 0.1, reason: str = ""):
+    mean = {} if reason else {"recall@20": recall}
+    return Entry(dataset, "temporal", "warm", method, mean=mean, reason=reason, code="")
+
+
+def test_a_run_of_some_methods_keeps_what_an_earlier_one_measured_of_the_others():
+    earlier = [
+        entry("gowalla", "EASE", recall=0.2),
+        entry("online-retail", "recs", recall=0.3),
+        entry("online-retail", "EASE", recall=0.4),
+    ]
+    now = [entry("online-retail", "recs", recall=0.5), entry("online-retail", "ALS", reason="late")]
+    found = {(one.dataset, one.method): one.mean.get("recall@20") for one in merged(earlier, now)}
+    assert found == {
+        ("online-retail", "recs"): 0.5,
+        ("online-retail", "EASE"): 0.4,
+        ("online-retail", "ALS"): None,
+        ("gowalla", "EASE"): 0.2,
+    }
+    assert list(found) == [("online-retail", "recs"), ("online-retail", "EASE"),
+                           ("online-retail", "ALS"), ("gowalla", "EASE")]  # fmt: skip
+
+
+def test_a_run_that_failed_does_not_take_away_what_was_measured():
+    kept = merged([entry("gowalla", "ALS")], [entry("gowalla", "ALS", reason="took too long")])
+    assert [one.reason for one in kept] == [""]
+
+
+def test_entries_are_read_back_as_they_were_written(tmp_path):
+    path = tmp_path / "summary.json"
+    assert read(path) == []
+    written = [entry("gowalla", "ALS", recall=0.3), entry("gowalla", "EASE", reason="late")]
+    path.write_text(json.dumps([asdict(one) for one in written]))
+    assert read(path) == written
