@@ -4,9 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from recs.learning import Interactions
+from recs.learning import Interactions, TrainingConfig
+from recs.learning.interactions import Floats
+from recs.learning.trained import unit_rows
+from recs.learning.validation import Validation, hold_out
 
 N_GROUPS = 8
+SIZE = 240 // N_GROUPS  # items of a group, of as many as `planted` makes
+SMALL = TrainingConfig(
+    dimension=16, association_dimension=32, max_epochs=2, patience=1, validation_users=100
+)
 
 
 def planted(
@@ -43,4 +50,21 @@ def planted(
         n_users=n_users,
         n_items=n_items,
         last_occurred_at=np.concatenate(days) if with_times else None,
+    )
+
+
+def content_of(n_items: int = 240, *, blur: float = 0.3) -> Floats:
+    """Make vectors that tell an item's group, the clearer the smaller the blur."""
+    generator = np.random.default_rng(0)
+    groups = np.eye(N_GROUPS)[np.arange(n_items) * N_GROUPS // n_items]
+    return unit_rows((groups + blur * generator.normal(size=groups.shape)).astype(np.float32))
+
+
+def held(data: Interactions, config: TrainingConfig = SMALL) -> Validation:
+    """Hold out what `train` does."""
+    return hold_out(
+        data,
+        share=config.validation_share,
+        max_users=config.validation_users,
+        generator=np.random.default_rng(config.seed),
     )

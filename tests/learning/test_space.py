@@ -16,7 +16,6 @@ from recs.learning import (
     Interactions,
     Space,
     Timescale,
-    TrainingConfig,
     fit_space,
     signals_of,
     train,
@@ -26,23 +25,15 @@ from recs.learning.cold_items import neighbor_weights
 from recs.learning.interactions import Floats
 from recs.learning.space import (
     BIASES,
-    COST,
-    POPULARITY_POWER,
-    PRETENDED_NEW,
     TAIL,
     compose,
     fill,
-    fit_new_item_bias,
 )
 from recs.learning.trained import TrainedModel, unit_rows
-from recs.learning.validation import Validation, hold_out
-from recs.metrics import recall_at_k
-from tests.learning.planted import N_GROUPS, planted
-from tests.learning.reference import direction, noise, slow_list, slow_scores, weighted_sum
+from recs.learning.validation import Validation
+from tests.learning.planted import N_GROUPS, SIZE, SMALL, content_of, held, planted
+from tests.learning.reference import direction, noise, slow_scores, weighted_sum
 
-SMALL = TrainingConfig(
-    dimension=16, association_dimension=32, max_epochs=2, patience=1, validation_users=100
-)
 SEEDS = st.integers(0, 2**32 - 1)
 BLENDS = st.builds(
     Blend,
@@ -226,26 +217,6 @@ def test_filling_adds_what_lacks_and_shortens_what_is_too_long() -> None:
 
 # ---- fitted to planted tastes
 
-SIZE = 240 // N_GROUPS
-
-
-def content_of(n_items: int = 240, *, blur: float = 0.3) -> Floats:
-    """Make vectors that tell an item's group, the clearer the smaller the blur."""
-    generator = np.random.default_rng(0)
-    groups = np.eye(N_GROUPS)[np.arange(n_items) * N_GROUPS // n_items]
-    return unit_rows((groups + blur * generator.normal(size=groups.shape)).astype(np.float32))
-
-
-def held(data: Interactions, config: TrainingConfig = SMALL) -> Validation:
-    """Hold out what `train` does."""
-    return hold_out(
-        data,
-        share=config.validation_share,
-        max_users=config.validation_users,
-        generator=np.random.default_rng(config.seed),
-    )
-
-
 Planted = tuple[Interactions, TrainedModel, Validation]
 
 
@@ -395,61 +366,3 @@ def test_an_item_without_interactions_is_not_learned_and_says_nothing_of_a_user(
     cold = np.arange(0, 240, SIZE)
     np.testing.assert_array_equal(np.flatnonzero(~space.learned), cold)
     np.testing.assert_allclose(space.history_embeddings[cold], 0, atol=1e-7)
-
-
-def slow_recall(space: Space, items: Floats, validation: Validation, new: set[int]) -> float:
-    """Compute recall@20 of held-out items that are not new; a zero row is in no list."""
-    users = space.pool(validation.train).embeddings[validation.users]
-    train, lists = validation.train, []
-    for vector, user in zip(users, validation.users, strict=True):
-        seen = train.item[train.offsets[user] : train.offsets[user + 1]].tolist()
-        scores = np.where(items.any(axis=1), items @ vector, -np.inf)
-        lists.append(slow_list(scores.tolist(), seen))
-    old = [np.array([i for i in items if i not in new], int) for items in validation.held_out]
-    return recall_at_k(np.array(lists), old, k=20)
-
-
-@pytest.mark.parametrize("blur", [0.2, 0.3])
-def test_new_items_are_put_forward_until_old_ones_would_lose_more_than_they_may(
-    blur: float,
-) -> None:
-    data = planted(predictability=0.8, n_users=600, length=25)
-    config = replace(SMALL, epochs=1, timescales=(TIMELESS,), validation_users=600)
-    validation, content = held(data, config), content_of(blur=blur)
-    tower = train(validation.train, config=config)
-    signals = signals_of(validation.train, tower)
-    space = compose(signals, Blend())
-    bias = fit_new_item_bias(space, signals, validation, content)
-    drawn = np.random.default_rng(0).permutation(np.flatnonzero(space.learned))
-    new = drawn[: int(PRETENDED_NEW * len(drawn))]
-    rest = np.setdiff1d(drawn, new)
-    weights = neighbor_weights(
-        content[new],
-        content[rest],
-        popularity=np.maximum(signals.popularity[rest], 1e-3),
-        popularity_power=POPULARITY_POWER,
-    )
-    lay = np.zeros((len(rest), 240))
-    lay[np.arange(len(rest)), rest] = 1
-
-    def recall(bias: float | None) -> float:
-        items = space.item_embeddings.copy()
-        items[new] = 0
-        if bias is not None:
-            biased = replace(space, blend=Blend(new_item_bias=bias))
-            items[new] = biased.place(sp.csr_matrix(weights @ lay))
-        return slow_recall(space, items, validation, set(new.tolist()))
-
-    least = (1 - COST) * recall(None)
-    assert 0 < bias < BIASES[-1]
-    assert all(recall(b) >= least for b in BIASES if b <= bias)
-    assert recall(next(b for b in BIASES if b > bias)) < least
-
-
-def test_without_content_of_any_item_the_bias_stays(tastes: Planted) -> None:
-    _, model, validation = tastes
-    assert model.trial is not None
-    signals = signals_of(validation.train, model.trial)
-    nothing = np.zeros((240, 4), np.float32)
-    space = compose(signals, Blend(new_item_bias=0.35))
-    assert fit_new_item_bias(space, signals, validation, nothing) == 0.35
