@@ -14,6 +14,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 from sklearn.utils.extmath import randomized_svd
 
+from recs.learning.graph import Graph
 from recs.learning.interactions import Floats
 
 DIMENSION = 128
@@ -69,6 +70,42 @@ def fit_associations(
     found = ease.decompose(min(dimension, weights.shape[1]), seed=seed)
     # A catalog of fewer items than dimensions leaves the rest zero: the layout does not change.
     history, items = (np.pad(x, ((0, 0), (0, dimension - x.shape[1]))) for x in found)
+    return Associations(history.astype(np.float32), items.astype(np.float32))
+
+
+def fit_low_pass(
+    weights: sp.csr_matrix, *, dimension: int = DIMENSION, seed: int = 0
+) -> Associations:
+    """Fit the ideal low-pass filter of the interaction graph (GF-CF, Shen et al. 2021).
+
+    With R = D_U^-1/2 X D_I^-1/2 ~ U S V^T, the score of j after i is that of
+    D_I^-1/2 V V^T D_I^1/2: the same product as with V^T D_I^1/2 = T^T Q^T for the items z = Q,
+    whose columns are orthonormal as EASE's are, and r = D_I^-1/2 V T^T.
+    Every user weighs the same in it, and an item counts by how seldom it is seen: it knows the
+    rare items of a large catalog, where EASE shrinks them.
+    """
+    graph = Graph.of(weights)
+    factors = graph.leading_factors(dimension, seed=seed).astype(np.float64)
+    root = np.sqrt(graph.item_degrees.astype(np.float64))[:, None]
+    items, triangle = np.linalg.qr(root * factors)
+    history = np.divide(factors, root, out=np.zeros_like(factors), where=root > 0) @ triangle.T
+    return Associations(history.astype(np.float32), items.astype(np.float32))
+
+
+def join(
+    first: Associations, second: Associations, weights: sp.csr_matrix, *, share: float
+) -> Associations:
+    """Put two kinds of associations side by side, the first `share` times as strong.
+
+    Their sums over the histories `weights` [U, I] have the median strength of the second's, so
+    what is added to a score by a number keeps its worth.
+    """
+    strengths = [np.linalg.norm(weights @ part.history, axis=1) for part in (first, second)]
+    both = (strengths[0] > 0) & (strengths[1] > 0)
+    ratio = float(np.median(strengths[1][both] / strengths[0][both])) if both.any() else 1.0
+    total = float(np.hypot(1, share))
+    history = np.column_stack([share * ratio * first.history, second.history]) / total
+    items = np.column_stack([first.items, second.items])
     return Associations(history.astype(np.float32), items.astype(np.float32))
 
 

@@ -21,6 +21,7 @@ from recs.metrics import ndcg_at_k, recall_at_k
 TOWER_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.8, 1.2, 1.6, 3.2)
 TOWER_SUPPORTS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 LARGE_CATALOGS_SUPPORT = 1.0  # where associations say little of most items, the two-tower is needed
+LARGE_CATALOGS_TOWER = 0.4  # beside associations with a low-pass filter, see space
 POPULARITY_SUPPORT = 10.0  # sql/functions/blend_user.sql says so too
 POPULARITY_WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 KNOWN_ITEMS = (1, 2, 3, 5, 10, 20)
@@ -65,7 +66,9 @@ class Blend:
     @staticmethod
     def of_catalog(n_items: int) -> Blend:
         """Return the default for a catalog of that size."""
-        return Blend(tower_support=LARGE_CATALOGS_SUPPORT) if n_items >= LARGE_CATALOG else Blend()
+        if n_items < LARGE_CATALOG:
+            return Blend()
+        return Blend(tower_weight=LARGE_CATALOGS_TOWER, tower_support=LARGE_CATALOGS_SUPPORT)
 
     def weights(self, support: NDArray[np.integer]) -> tuple[Floats, Floats]:
         """Compute tower_weight s and popularity_weight f for users of n items, each [U]."""

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
-from recs.learning.associations import fit_associations
+from recs.learning.associations import fit_associations, fit_low_pass, join
 from recs.learning.blend import Blend, Signals, fit_blend
 from recs.learning.cold_items import neighbor_weights
 from recs.learning.config import LARGE_CATALOG
@@ -24,6 +24,7 @@ TAIL = 3  # popularity, newness, filling
 POPULARITY_POWER = 0.1  # of a neighbour, in placing a new item
 PRETENDED_NEW = 0.05
 BIASES = tuple(np.linspace(0, 0.6, 25))
+LOW_PASS_SHARE = 2.0  # strength of the low-pass filter, where EASE has 1
 COST = 0.003  # of recall on old items, that new ones may take
 USERS = 1000
 
@@ -261,20 +262,22 @@ def signals_of(interactions: Interactions, tower: TrainedModel) -> Signals:
     """Compute what goes with a two-tower model: associations and popularity, as fast in fading.
 
     What associations predict fades twice as fast as what they predict it from: a fashion passes,
-    a taste stays.
+    a taste stays. A large catalog gets twice as many of them, and beside them the low-pass filter
+    of the graph.
     """
-    half_life = tower.half_life_days
+    half_life, config = tower.half_life_days, tower.config
     weights, targets = (
         interactions.matrix(interactions.history_weights(days))
         for days in (half_life, half_life / 2)
     )
-    dimension = tower.config.association_dimension
-    if interactions.n_items >= LARGE_CATALOG:
-        dimension *= 2
+    large = interactions.n_items >= LARGE_CATALOG
+    dimension = config.association_dimension * (2 if large else 1)
+    associations = fit_associations(weights, targets, dimension=dimension, seed=config.seed)
+    if large:
+        low_pass = fit_low_pass(weights, dimension=dimension, seed=config.seed)
+        associations = join(low_pass, associations, weights, share=LOW_PASS_SHARE)
     return Signals(
         tower=tower,
-        associations=fit_associations(
-            weights, targets, dimension=dimension, seed=tower.config.seed
-        ),
+        associations=associations,
         popularity=popularity(interactions, half_life_days=half_life),
     )
