@@ -1,9 +1,9 @@
-"""Low-rank EASE against EASE itself."""
+"""Low-rank EASE against EASE itself, and the low-pass filter against the one laid out."""
 
 import numpy as np
 import scipy.sparse as sp
 
-from recs.learning.associations import Associations, fit_associations
+from recs.learning.associations import Associations, fit_associations, fit_low_pass, join
 from tests.learning.planted import N_GROUPS, planted
 
 WEIGHTS = planted(predictability=0.8).matrix(np.ones(len(planted(predictability=0.8)), np.float32))
@@ -79,3 +79,35 @@ def test_fewer_items_than_dimensions_are_fine() -> None:
     assert not small.items[:, 5:].any()
     assert not small.history[:, 5:].any()
     np.testing.assert_allclose(product(small), ease(few, ridge=30), atol=1e-5)
+
+
+def low_pass(weights: sp.csr_matrix, *, rank: int) -> np.ndarray:
+    dense = weights.toarray().astype(np.float64)
+    users, items = (np.sqrt(dense.sum(axis=axis)) for axis in (1, 0))
+    right = np.linalg.svd(dense / users[:, None] / items)[2][:rank].T
+    return (right / items[:, None]) @ (right * items[:, None]).T
+
+
+def test_the_low_pass_filter_is_the_projection_on_the_smoothest_signals_of_the_graph() -> None:
+    found = product(fit_low_pass(WEIGHTS, dimension=N_GROUPS))
+    expected = low_pass(WEIGHTS, rank=N_GROUPS)
+    assert np.linalg.norm(found - expected) < 1e-2 * np.linalg.norm(expected)
+
+
+def test_items_of_the_low_pass_filter_are_orthonormal_and_unseen_ones_zero() -> None:
+    unseen = sp.hstack([WEIGHTS, sp.csr_matrix((WEIGHTS.shape[0], 3))]).tocsr()
+    found = fit_low_pass(unseen, dimension=16)
+    np.testing.assert_allclose(found.items.T @ found.items, np.eye(16), atol=1e-5)
+    np.testing.assert_allclose(found.items[-3:], 0, atol=1e-6)
+    assert not found.history[-3:].any()
+
+
+def test_joined_associations_keep_their_shares_and_the_strength_of_the_second() -> None:
+    first, second = fit_low_pass(WEIGHTS, dimension=16), fit_associations(WEIGHTS, dimension=32)
+    both = join(first, second, WEIGHTS, share=2.0)
+    sums = np.asarray(WEIGHTS @ both.history)
+    parts = [np.linalg.norm(part, axis=1) for part in (sums[:, :16], sums[:, 16:])]
+    assert np.isclose(np.median(parts[1] / parts[0]), 0.5, rtol=1e-4)
+    alone = np.linalg.norm(WEIGHTS @ second.history, axis=1)
+    np.testing.assert_allclose(alone / parts[1], np.sqrt(5), rtol=1e-4)
+    np.testing.assert_array_equal(both.items, np.hstack([first.items, second.items]))

@@ -20,6 +20,7 @@ from recs.learning import (
     signals_of,
     train,
 )
+from recs.learning import space as space_module
 from recs.learning.blend import Blend, Signals
 from recs.learning.cold_items import neighbor_weights
 from recs.learning.interactions import Floats
@@ -366,3 +367,22 @@ def test_an_item_without_interactions_is_not_learned_and_says_nothing_of_a_user(
     cold = np.arange(0, 240, SIZE)
     np.testing.assert_array_equal(np.flatnonzero(~space.learned), cold)
     np.testing.assert_allclose(space.history_embeddings[cold], 0, atol=1e-7)
+
+
+def test_a_large_catalog_has_a_low_pass_filter_beside_its_associations(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = planted(predictability=0.8)
+    tower = train(data, config=replace(SMALL, epochs=1, timescales=(TIMELESS,)))
+    small = signals_of(data, tower).associations
+    monkeypatch.setattr(space_module, "LARGE_CATALOG", 240)
+    signals = signals_of(data, tower)
+    large = signals.associations
+    assert small.items.shape == (240, 32)
+    assert large.items.shape == large.history.shape == (240, 128)
+    np.testing.assert_allclose(large.items[:, :64].T @ large.items[:, :64], np.eye(64), atol=1e-4)
+    space = compose(signals, Blend.of_catalog(20_000))
+    known = {3: 1.0, 40: 0.5, 90: 2.0}
+    expected = slow_scores(Blend.of_catalog(20_000), signals, known)
+    scores = space.item_embeddings @ user_of(space, known)
+    assert np.corrcoef(expected, scores)[0, 1] > 0.999999
