@@ -25,7 +25,8 @@ from benchmarks import harness
 from recs import database
 from recs.cli.output import Output
 from recs.training import publishing, versions
-from recs.training.publishing import IndexOptions, ItemVectors, Publication, UserVectors
+from recs.training.indexing import IndexOptions
+from recs.training.publishing import ItemVectors, Publication, UserVectors
 
 TARGET = 1.25
 INDEX = IndexOptions()

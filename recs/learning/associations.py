@@ -2,7 +2,8 @@
 
 The two-tower model is made for users it has seen much of. For a user with a handful of items, and
 for items that nobody has touched, a linear autoencoder was better at every number of known items
-on validation data: it shrinks what it has not seen often, and its scores carry popularity.
+on validation data: it shrinks what it has not seen often, and its scores carry popularity. In a
+large catalog most items are not seen often, and a low-pass filter of the graph knows these.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ class Associations:
 
     Args:
         history: r, what one interaction with an item adds to a user, [I, D].
-        items: z, [I, D]; norms are free, at most 1, and grow with popularity.
+        items: z, [I, D]; norms are free, at most 1 (of two kinds side by side, the root of 2),
+            and grow with popularity.
     """
 
     history: Floats
@@ -79,10 +81,9 @@ def fit_low_pass(
     """Fit the ideal low-pass filter of the interaction graph (GF-CF, Shen et al. 2021).
 
     With R = D_U^-1/2 X D_I^-1/2 ~ U S V^T, the score of j after i is that of
-    D_I^-1/2 V V^T D_I^1/2: the same product as with V^T D_I^1/2 = T^T Q^T for the items z = Q,
-    whose columns are orthonormal as EASE's are, and r = D_I^-1/2 V T^T.
-    Every user weighs the same in it, and an item counts by how seldom it is seen: it knows the
-    rare items of a large catalog, where EASE shrinks them.
+    D_I^-1/2 V V^T D_I^1/2. With D_I^1/2 V = Q T, Q of orthonormal columns as EASE's items are, it
+    is r z^T for z = Q and r = D_I^-1/2 V T^T. Every user weighs the same in it, and an item counts
+    by how seldom it is seen: it knows the rare items of a large catalog, where EASE shrinks them.
     """
     graph = Graph.of(weights)
     factors = graph.leading_factors(dimension, seed=seed).astype(np.float64)

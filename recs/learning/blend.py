@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -12,6 +11,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recs.learning.associations import Associations
+from recs.learning.choice import nearest_good
 from recs.learning.config import LARGE_CATALOG
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.trained import TrainedModel, unit_rows
@@ -162,15 +162,12 @@ def _choose(
         shares[n] = values / max(values.max(), 1e-12)
     newcomers = [share for n, share in shares.items() if n]
     verdicts = shares.get(0, 0.0) + (np.mean(newcomers, axis=0) if newcomers else 0.0)
-    good = np.flatnonzero(verdicts >= (1 - tolerance) * verdicts.max())
-    return blends[min(good.tolist(), key=lambda n: (_distance(blends[n], default), -verdicts[n]))]
-
-
-def _distance(blend: Blend, default: Blend) -> float:
-    """Compute by how many factors of e the weights differ from the default."""
-    return sum(
-        abs(math.log(max(getattr(blend, name), 0.01) / getattr(default, name)))
-        for name in ("tower_weight", "tower_support", "popularity_weight")
+    return nearest_good(
+        blends,
+        np.asarray(verdicts),
+        default,
+        ("tower_weight", "tower_support", "popularity_weight"),
+        tolerance=tolerance,
     )
 
 

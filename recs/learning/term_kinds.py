@@ -7,7 +7,6 @@ a title. Nobody can know which it is before looking at who chose what.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from itertools import product
 
@@ -16,6 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recs.learning.associations import Associations
+from recs.learning.choice import nearest_good
 from recs.learning.cold_items import neighbor_weights
 from recs.learning.content import TermKind, inverse_document_frequencies, unit_term_weights
 from recs.learning.interactions import Floats
@@ -29,6 +29,7 @@ ITEMS = 500  # pretended to be new, at most
 USERS = 1500
 ENOUGH = 100  # users, and pretended items, for a verdict
 TOLERANCE = 0.03  # of the verdict: less is noise, and the default stays
+LEAST = 0.05  # no letters at all are as far from the default as a twentieth
 K = 20
 
 Indices = NDArray[np.int64]
@@ -79,18 +80,13 @@ def fit_kind_weights(
         return KindWeights()
     idf = inverse_document_frequencies(frequencies)
     verdicts = np.array([trial.value(frequencies, idf * one.of(kinds)) for one in candidates])
-    good = np.flatnonzero(verdicts >= (1 - TOLERANCE) * verdicts.max())
-    return candidates[min(good.tolist(), key=lambda n: (_distance(candidates[n]), -verdicts[n]))]
-
-
-def _distance(weights: KindWeights) -> float:
-    """Compute by how many factors of e the weights differ from the default."""
-    return sum(
-        abs(math.log(max(mine, 0.05) / default))
-        for mine, default in (
-            (weights.attributes, KindWeights.attributes),
-            (weights.letters, KindWeights.letters),
-        )
+    return nearest_good(
+        candidates,
+        verdicts,
+        KindWeights(),
+        ("attributes", "letters"),
+        tolerance=TOLERANCE,
+        least=LEAST,
     )
 
 

@@ -29,9 +29,9 @@ from recs.learning.interactions import Floats
 from recs.learning.term_kinds import KindWeights, fit_kind_weights
 from recs.learning.trained import unit_rows
 from recs.training import gate, publishing, reading, versions
+from recs.training.indexing import IndexOptions
 from recs.training.publishing import (
     BlendWeights,
-    IndexOptions,
     ItemVectors,
     Publication,
     TermVectors,

@@ -25,19 +25,10 @@ from recs.database import PIN_SEARCH_PATH, driver_connection
 from recs.errors import BadInput
 from recs.schema import METRIC
 from recs.training import versions
+from recs.training.indexing import IndexOptions, build_indexes
 
 Floats = NDArray[np.float32]
 OnProgress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class IndexOptions:
-    """How the HNSW index is built. `ef_construction` buys more recall than `ef_search` does."""
-
-    m: int = 16
-    ef_construction: int = 200
-    maintenance_work_mem: str = "1GB"
-    max_parallel_maintenance_workers: int = 2
 
 
 @dataclass(frozen=True)
@@ -139,7 +130,7 @@ def publish(
         _publish_users(driver, model_id, publication.users, report)
         if publication.terms is not None:
             _publish_terms(driver, model_id, publication.terms, report)
-        _build_index(driver, model_id, publication, index or IndexOptions(), report)
+        _build_indexes(driver, model_id, publication.items, index or IndexOptions(), report)
         for name in ("item_embeddings", "user_embeddings", "content_terms"):
             _attach(driver, name, model_id)
         _mark_ready(driver, model_id, publication)
@@ -323,57 +314,23 @@ def _publish_terms(
     )
 
 
-def _build_index(
+def _build_indexes(
     driver: psycopg.Connection[Any],
     model_id: int,
-    publication: Publication,
+    items: ItemVectors,
     options: IndexOptions,
     report: OnProgress,
 ) -> None:
-    total = len(publication.items.item_ids)
+    content, total = items.content_embedding, len(items.item_ids)
     report("build index", 0, total)
-    for setting in ("maintenance_work_mem", "max_parallel_maintenance_workers"):
-        driver.execute("SELECT set_config(%s, %s, true)", [setting, str(getattr(options, setting))])
-    dimension = publication.items.embedding.shape[1]
-    learned = sql.SQL("source = 'interactions'")
-    # What has only content lies in an index of its own: among learned items it would be a dense
-    # cluster that a graph search gets lost in, and this one stays as it was built.
-    new = sql.SQL("source = 'content'")
-    create_hnsw_index(driver, model_id, "embedding", dimension, options, where=learned)
-    create_hnsw_index(driver, model_id, "embedding", dimension, options, where=new, prefix="new_")
-    content = publication.items.content_embedding
-    if content is not None:
-        create_hnsw_index(
-            driver, model_id, "content_embedding", content.shape[1], options, where=learned
-        )
-    report("build index", total, total)
-
-
-def create_hnsw_index(
-    driver: psycopg.Connection[Any],
-    model_id: int,
-    column: str,
-    dimension: int,
-    options: IndexOptions,
-    *,
-    where: sql.SQL,
-    prefix: str = "",
-) -> None:
-    """Build an HNSW index of one vector column, of some rows of a version's partition."""
-    driver.execute(
-        sql.SQL(
-            "CREATE INDEX {} ON {} USING hnsw (({}::halfvec({})) halfvec_ip_ops)"
-            " WITH (m = {}, ef_construction = {}) WHERE {}"
-        ).format(
-            sql.Identifier(f"item_embeddings_{model_id}_{prefix}{column}_idx"),
-            versions.partition("item_embeddings", model_id),
-            sql.Identifier(column),
-            sql.Literal(dimension),
-            sql.Literal(options.m),
-            sql.Literal(options.ef_construction),
-            where,
-        )
+    build_indexes(
+        driver,
+        model_id,
+        items.embedding.shape[1],
+        content_dimension=None if content is None else content.shape[1],
+        options=options,
     )
+    report("build index", total, total)
 
 
 def _attach(driver: psycopg.Connection[Any], name: str, model_id: int) -> None:

@@ -1,0 +1,74 @@
+"""The HNSW indexes of a version's items, built once after the load and in parallel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+from psycopg import sql
+
+from recs.training import versions
+
+
+@dataclass(frozen=True)
+class IndexOptions:
+    """How the HNSW index is built. `ef_construction` buys more recall than `ef_search` does."""
+
+    m: int = 16
+    ef_construction: int = 200
+    maintenance_work_mem: str = "1GB"
+    max_parallel_maintenance_workers: int = 2
+
+
+def build_indexes(
+    driver: psycopg.Connection[Any],
+    model_id: int,
+    dimension: int,
+    *,
+    content_dimension: int | None,
+    options: IndexOptions,
+) -> None:
+    """Build the indexes of a version's items within the caller's transaction.
+
+    Settings of the build last as long as that transaction.
+    """
+    for setting in ("maintenance_work_mem", "max_parallel_maintenance_workers"):
+        driver.execute("SELECT set_config(%s, %s, true)", [setting, str(getattr(options, setting))])
+    learned = sql.SQL("source = 'interactions'")
+    # What has only content lies in an index of its own: among learned items it would be a dense
+    # cluster that a graph search gets lost in, and this one stays as it was built.
+    new = sql.SQL("source = 'content'")
+    _create_hnsw_index(driver, model_id, "embedding", dimension, options, where=learned)
+    _create_hnsw_index(driver, model_id, "embedding", dimension, options, where=new, prefix="new_")
+    if content_dimension is not None:
+        _create_hnsw_index(
+            driver, model_id, "content_embedding", content_dimension, options, where=learned
+        )
+
+
+def _create_hnsw_index(
+    driver: psycopg.Connection[Any],
+    model_id: int,
+    column: str,
+    dimension: int,
+    options: IndexOptions,
+    *,
+    where: sql.SQL,
+    prefix: str = "",
+) -> None:
+    """Build an HNSW index of one vector column, of some rows of a version's partition."""
+    driver.execute(
+        sql.SQL(
+            "CREATE INDEX {} ON {} USING hnsw (({}::halfvec({})) halfvec_ip_ops)"
+            " WITH (m = {}, ef_construction = {}) WHERE {}"
+        ).format(
+            sql.Identifier(f"item_embeddings_{model_id}_{prefix}{column}_idx"),
+            versions.partition("item_embeddings", model_id),
+            sql.Identifier(column),
+            sql.Literal(dimension),
+            sql.Literal(options.m),
+            sql.Literal(options.ef_construction),
+            where,
+        )
+    )
