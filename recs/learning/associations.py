@@ -3,7 +3,8 @@
 The two-tower model is made for users it has seen much of. For a user with a handful of items, and
 for items that nobody has touched, a linear autoencoder was better at every number of known items
 on validation data: it shrinks what it has not seen often, and its scores carry popularity. In a
-large catalog most items are not seen often, and a low-pass filter of the graph knows these.
+large catalog most items are not seen often: a low-pass filter of the graph, beside it, knows these,
+and whom a single item speaks for.
 """
 
 from __future__ import annotations

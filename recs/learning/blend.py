@@ -21,7 +21,7 @@ from recs.metrics import ndcg_at_k, recall_at_k
 TOWER_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.8, 1.2, 1.6, 3.2)
 TOWER_SUPPORTS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 LARGE_CATALOGS_SUPPORT = 1.0  # where associations say little of most items, the two-tower is needed
-LARGE_CATALOGS_TOWER = 0.4  # beside associations with a low-pass filter, see space
+LARGE_CATALOGS_TOWER = 0.4  # a low-pass filter knows half of it already
 POPULARITY_SUPPORT = 10.0  # sql/functions/blend_user.sql says so too
 POPULARITY_WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 KNOWN_ITEMS = (1, 2, 3, 5, 10, 20)

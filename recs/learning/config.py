@@ -39,9 +39,10 @@ class TrainingConfig:
 
     Args:
         dimension: D of the two-tower model's vectors.
-        association_dimension: of the associations' vectors, see associations; four times as many
-            in catalogs of 20,000 items or more, whose tastes are more: half of them are a low-pass
-            filter. Newcomers of small shops are served worse by as many.
+        association_dimension: of the vectors of EASE, see associations; half as many of the
+            low-pass filter go with them, or one for 64 users. In catalogs of 20,000 items or more,
+            whose tastes are more, twice as many of the one and as many of the other. Newcomers of
+            small shops are served worse by as many.
         temperature: logits are cosine / temperature.
         sharp_temperature: in catalogs of 20,000 items or more tried too, with the best timescale,
             and taken where it is clearly better. A shop overfits at it.

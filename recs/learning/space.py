@@ -24,7 +24,9 @@ TAIL = 3  # popularity, newness, filling
 POPULARITY_POWER = 0.1  # of a neighbour, in placing a new item
 PRETENDED_NEW = 0.05
 BIASES = tuple(np.linspace(0, 0.6, 25))
-LOW_PASS_SHARE = 2.0  # strength of the low-pass filter, where EASE has 1
+LOW_PASS_SHARE = 0.35  # strength of the low-pass filter, where EASE has 1
+LARGE_CATALOGS_LOW_PASS_SHARE = 2.0
+USERS_PER_SIGNAL = 64  # it takes so many users to tell a signal of the graph from noise
 COST = 0.003  # of recall on old items, that new ones may take
 USERS = 1000
 
@@ -262,8 +264,8 @@ def signals_of(interactions: Interactions, tower: TrainedModel) -> Signals:
     """Compute what goes with a two-tower model: associations and popularity, as fast in fading.
 
     What associations predict fades twice as fast as what they predict it from: a fashion passes,
-    a taste stays. A large catalog gets twice as many of them, and beside them the low-pass filter
-    of the graph.
+    a taste stays. EASE and the low-pass filter of the graph stand side by side: in a shop the
+    filter is for newcomers, in a large catalog it is the greater part, of twice as many dimensions.
     """
     half_life, config = tower.half_life_days, tower.config
     weights, targets = (
@@ -273,9 +275,12 @@ def signals_of(interactions: Interactions, tower: TrainedModel) -> Signals:
     large = interactions.n_items >= LARGE_CATALOG
     dimension = config.association_dimension * (2 if large else 1)
     associations = fit_associations(weights, targets, dimension=dimension, seed=config.seed)
-    if large:
-        low_pass = fit_low_pass(weights, dimension=dimension, seed=config.seed)
-        associations = join(low_pass, associations, weights, share=LOW_PASS_SHARE)
+    n_users = int((interactions.lengths > 0).sum())
+    n_signals = min(dimension if large else dimension // 2, n_users // USERS_PER_SIGNAL)
+    if n_signals:
+        low_pass = fit_low_pass(weights, dimension=n_signals, seed=config.seed)
+        share = LARGE_CATALOGS_LOW_PASS_SHARE if large else LOW_PASS_SHARE
+        associations = join(low_pass, associations, weights, share=share)
     return Signals(
         tower=tower,
         associations=associations,

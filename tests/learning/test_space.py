@@ -354,7 +354,7 @@ def test_fewer_items_than_dimensions_are_fine() -> None:
     space, _ = fit_space(
         *signalled(data, train(data, config=SMALL), held(data)), content=content_of(8)
     )
-    assert space.item_embeddings.shape == (8, 16 + 32 + TAIL)
+    assert space.item_embeddings.shape == (8, 16 + 1 + 32 + TAIL)  # 100 users: one signal
     assert np.isfinite(space.history_embeddings).all()
     np.testing.assert_allclose(np.linalg.norm(space.item_embeddings, axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(space.pool(data).embeddings, axis=1), 1, atol=1e-6)
@@ -369,20 +369,37 @@ def test_an_item_without_interactions_is_not_learned_and_says_nothing_of_a_user(
     np.testing.assert_allclose(space.history_embeddings[cold], 0, atol=1e-7)
 
 
-def test_a_large_catalog_has_a_low_pass_filter_beside_its_associations(
+@pytest.mark.parametrize(
+    ("n_users", "large", "n_signals", "dimension", "share"),
+    [
+        (63, False, 0, 32, 0.0),
+        (200, False, 3, 32, 0.35),
+        (1200, False, 16, 32, 0.35),
+        (1200, True, 18, 64, 2.0),
+    ],
+)
+def test_a_low_pass_filter_of_as_many_signals_as_the_users_can_tell_stands_beside_ease(
+    n_users: int,
+    large: bool,
+    n_signals: int,
+    dimension: int,
+    share: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    data = planted(predictability=0.8)
+    data = planted(predictability=0.8, n_users=n_users)
     tower = train(data, config=replace(SMALL, epochs=1, timescales=(TIMELESS,)))
-    small = signals_of(data, tower).associations
-    monkeypatch.setattr(space_module, "LARGE_CATALOG", 240)
+    monkeypatch.setattr(space_module, "LARGE_CATALOG", 240 if large else 241)
     signals = signals_of(data, tower)
-    large = signals.associations
-    assert small.items.shape == (240, 32)
-    assert large.items.shape == large.history.shape == (240, 128)
-    np.testing.assert_allclose(large.items[:, :64].T @ large.items[:, :64], np.eye(64), atol=1e-4)
-    space = compose(signals, Blend.of_catalog(20_000))
-    known = {3: 1.0, 40: 0.5, 90: 2.0}
-    expected = slow_scores(Blend.of_catalog(20_000), signals, known)
+    items = signals.associations.items
+    assert items.shape == signals.associations.history.shape == (240, n_signals + dimension)
+    filtered = items[:, :n_signals]
+    np.testing.assert_allclose(filtered.T @ filtered, np.eye(n_signals), atol=1e-4)
+    weights = data.matrix(data.history_weights(math.inf))
+    parts = np.split(np.asarray(weights @ signals.associations.history), [n_signals], axis=1)
+    strengths = [np.linalg.norm(part, axis=1) for part in parts]
+    assert np.isclose(np.median(strengths[0] / strengths[1]), share, rtol=1e-3)
+    blend, known = Blend(), {3: 1.0, 40: 0.5, 90: 2.0}
+    space = compose(signals, blend)
+    expected = slow_scores(blend, signals, known)
     scores = space.item_embeddings @ user_of(space, known)
     assert np.corrcoef(expected, scores)[0, 1] > 0.999999
