@@ -1,0 +1,34 @@
+"""Choosing among candidates about as good as the best."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from recs.learning.choice import nearest_good
+
+
+@dataclass(frozen=True)
+class Setting:
+    weight: float
+    other: float = 1.0
+
+
+DEFAULT = Setting(1.0)
+WEIGHTS = [Setting(weight) for weight in (0.0, 0.5, 1.0, 2.0, 8.0)]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "chosen"),
+    [
+        ([0.50, 0.50, 0.50, 0.50, 0.50], 1.0),
+        ([0.10, 0.10, 0.49, 0.10, 0.50], 1.0),  # 2 % is not clearly better
+        ([0.10, 0.10, 0.48, 0.10, 0.50], 8.0),  # 4 % is
+        ([0.10, 0.10, 0.10, 0.495, 0.50], 2.0),  # of good ones the nearest, not the best
+        ([0.10, 0.495, 0.10, 0.50, 0.10], 2.0),  # of equally near ones the best
+        ([0.50, 0.10, 0.10, 0.10, 0.495], 8.0),  # nothing is further than a weight of 0
+    ],
+)
+def test_the_nearest_to_the_default_is_chosen_among_the_good(verdicts, chosen) -> None:
+    found = nearest_good(WEIGHTS, np.array(verdicts), DEFAULT, ("weight", "other"), tolerance=0.03)
+    assert found == Setting(chosen)
