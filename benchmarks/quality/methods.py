@@ -13,6 +13,7 @@ from benchmarks.quality.protocols import Split
 
 TRIALS = 4  # for everybody, on sets whose trainings take seconds
 TRIALS_LARGE = 2  # for everybody, where one takes minutes
+TUNING_TRIALS = 12  # of `recs tune`
 LARGE = 500_000  # pairs of users and items
 EVERYWHERE = WARM | COLD_ITEMS
 
@@ -24,12 +25,16 @@ def _grid(*, large: Iterable[Params] = (), **axes: Iterable[Any]) -> Grid:
     few = list(large)
 
     def settings(dataset: Dataset) -> list[Params]:
-        if few and len(dataset.interactions) > LARGE and not dataset.has_time:
+        if few and _takes_minutes(dataset):
             return few[:TRIALS_LARGE]
         named = [dict(zip(axes, values, strict=True)) for values in product(*axes.values())]
         return [_in_days(params, dataset) for params in named][:TRIALS]
 
     return settings
+
+
+def _takes_minutes(dataset: Dataset) -> bool:
+    return len(dataset.interactions) > LARGE and not dataset.has_time
 
 
 def _in_days(params: dict[str, Any], dataset: Dataset) -> Params:
@@ -61,8 +66,22 @@ def _fit_ours(split: Split, params: Params, seed: int) -> Recommender:
     return ours.fit(split, params, seed)
 
 
+def _fit_tuned(split: Split, params: Params, seed: int) -> Recommender:
+    from benchmarks.quality import ours
+
+    return ours.fit_tuned(split, params, seed)
+
+
+def _tuning(dataset: Dataset) -> list[Params]:
+    """Return the trials that `recs tune` gets: none where one takes minutes."""
+    return [] if _takes_minutes(dataset) else [{"trials": TUNING_TRIALS}]
+
+
 _METHODS = (
     Method("recs", _fit_ours, _grid(), EVERYWHERE, random=True, code=_digest(OUR_CODE)),
+    Method(
+        "recs tuned", _fit_tuned, _tuning, EVERYWHERE, code=_digest((*OUR_CODE, "recs/tuning.py"))
+    ),
     Method("popularity", popularity.fit, _grid(), WARM | {"whole catalog"}),
     Method(
         "recent popularity",

@@ -7,6 +7,7 @@ a request is a transaction that records what new users did, asks recs.recommend,
 import json
 import shutil
 import tempfile
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +29,7 @@ from recs.learning import TrainingConfig
 from recs.metrics import PADDING
 from recs.repository import Interaction, Item, Recommender
 from recs.training.pipeline import train_model
+from recs.tuning import tune
 
 BATCH = 100  # users in one statement
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -115,6 +117,26 @@ class Served:
 
 def fit(split: Split, params: Params, seed: int) -> Served:
     """Load a fresh embedded server, train, publish and activate, whatever the gate says."""
+    with _started(split) as served:
+        _train(served, TrainingConfig(seed=seed, **params))
+    return served
+
+
+def fit_tuned(split: Split, params: Params, seed: int) -> Served:
+    """Do the same with the best settings that `recs tune` finds in the trials it is given."""
+    with _started(split) as served:
+        begun = time.perf_counter()
+        report = tune(served.engine, trials=params["trials"], seed=seed)
+        seconds = time.perf_counter() - begun
+        _train(served, TrainingConfig(seed=seed, **report.best.parameters))
+        served.details["tuning"] = report.document()
+        served.details["training_seconds"] += seconds
+    return served
+
+
+@contextmanager
+def _started(split: Split) -> Iterator[Served]:
+    """Load a fresh embedded server, and stop it if what follows fails."""
     folder = Path(tempfile.mkdtemp(prefix="recs-quality-"))
     started = server.start(folder / "server", keep_running=True)
     engine = database.make_engine(started.dsn)
@@ -122,16 +144,19 @@ def fit(split: Split, params: Params, seed: int) -> Served:
     try:
         migration.migrate(engine)
         load(engine, split, folder)
-        report = train_model(engine, config=TrainingConfig(seed=seed, **params), force=True)
+        yield served
     except BaseException:
         served.close()
         raise
+
+
+def _train(served: Served, config: TrainingConfig) -> None:
+    report = train_model(served.engine, config=config, force=True)
     served.details.update(
         report.document(),
         training_seconds=sum(report.seconds.values()),
         training_peak_mb=report.peak_memory_mib,
     )
-    return served
 
 
 def load(engine: Engine, split: Split, folder: Path) -> None:
