@@ -60,7 +60,7 @@ class Blend:
     tower_support: float = 100.0
     popularity_weight: float = 0.03
     new_item_tower: float = 0.15
-    new_item_bias: float = 0.2
+    new_item_bias: float = 0.05
     curve: Mapping[int, Mapping[str, float]] = field(default_factory=dict)
 
     @staticmethod
