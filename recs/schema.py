@@ -204,6 +204,14 @@ models = Table(
         comment="distinct items of a user at which it counts half of that",
     ),
     Column(
+        "low_pass_dimension", Integer,
+        comment="of the part of associations that is a low-pass filter; the first of them",
+    ),
+    Column(
+        "low_pass_support", Double,
+        comment="distinct items of a user at which it counts half",
+    ),
+    Column(
         "popularity_weight", Double,
         comment="how many interactions popularity is worth to a user of whom little is known",
     ),
@@ -234,6 +242,11 @@ models = Table(
     CheckConstraint("content_neighbors > 0", name="content_neighbors"),
     CheckConstraint("tower_weight >= 0", name="tower_weight"),
     CheckConstraint("tower_support > 0", name="tower_support"),
+    CheckConstraint(
+        "low_pass_dimension BETWEEN 0 AND dimension - tower_dimension - 3",
+        name="low_pass_dimension",
+    ),
+    CheckConstraint("low_pass_support > 0", name="low_pass_support"),
     CheckConstraint("popularity_weight >= 0", name="popularity_weight"),
     CheckConstraint("new_item_tower >= 0", name="new_item_tower"),
     CheckConstraint("new_item_bias >= 0", name="new_item_bias"),
@@ -243,8 +256,9 @@ models = Table(
         "tower_dimension BETWEEN 1 AND dimension - 4", name="tower_dimension"
     ),
     CheckConstraint(
-        "num_nulls(tower_dimension, tower_weight, tower_support, popularity_weight,"
-        " new_item_tower, new_item_bias, embedding_scale) IN (0, 7)",
+        "num_nulls(tower_dimension, tower_weight, tower_support, low_pass_dimension,"
+        " low_pass_support, popularity_weight, new_item_tower, new_item_bias, embedding_scale)"
+        " IN (0, 9)",
         name="blend",
     ),
     comment="model versions; the vectors of each lie in partitions of their own",

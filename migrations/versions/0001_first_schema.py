@@ -195,6 +195,14 @@ def upgrade() -> None:
             comment="distinct items of a user at which it counts half of that",
         ),
         sa.Column(
+            "low_pass_dimension", sa.Integer,
+            comment="of the part of associations that is a low-pass filter; the first of them",
+        ),
+        sa.Column(
+            "low_pass_support", sa.Double,
+            comment="distinct items of a user at which it counts half",
+        ),
+        sa.Column(
             "popularity_weight", sa.Double,
             comment="how many interactions popularity is worth to a user of whom little is known",
         ),
@@ -229,6 +237,11 @@ def upgrade() -> None:
         sa.CheckConstraint("content_neighbors > 0", name=op.f("models_content_neighbors_check")),
         sa.CheckConstraint("tower_weight >= 0", name=op.f("models_tower_weight_check")),
         sa.CheckConstraint("tower_support > 0", name=op.f("models_tower_support_check")),
+        sa.CheckConstraint(
+            "low_pass_dimension BETWEEN 0 AND dimension - tower_dimension - 3",
+            name=op.f("models_low_pass_dimension_check"),
+        ),
+        sa.CheckConstraint("low_pass_support > 0", name=op.f("models_low_pass_support_check")),
         sa.CheckConstraint("popularity_weight >= 0", name=op.f("models_popularity_weight_check")),
         sa.CheckConstraint("new_item_tower >= 0", name=op.f("models_new_item_tower_check")),
         sa.CheckConstraint("new_item_bias >= 0", name=op.f("models_new_item_bias_check")),
@@ -238,8 +251,9 @@ def upgrade() -> None:
             name=op.f("models_tower_dimension_check"),
         ),
         sa.CheckConstraint(
-            "num_nulls(tower_dimension, tower_weight, tower_support, popularity_weight,"
-            " new_item_tower, new_item_bias, embedding_scale) IN (0, 7)",
+            "num_nulls(tower_dimension, tower_weight, tower_support, low_pass_dimension,"
+            " low_pass_support, popularity_weight, new_item_tower, new_item_bias, embedding_scale)"
+            " IN (0, 9)",
             name=op.f("models_blend_check"),
         ),
         schema=S,

@@ -28,6 +28,29 @@ Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
+class LowPass:
+    """Which part of associations is a low-pass filter, and how it fades with what is known.
+
+    Args:
+        dimension: of the first coordinates, which are that.
+        support: distinct items of a user at which it counts half.
+    """
+
+    dimension: int = 0
+    support: float = 1.0
+
+    def fade(self, sums: Floats, support: NDArray[np.integer]) -> Floats:
+        """Weigh sums [U, D] of users of n = `support` [U] items: by l / (n + l), l = self.support.
+
+        This is the reference for sql/functions/blend_user.sql.
+        """
+        faded = sums.copy()
+        share = self.support / (support + self.support)
+        faded[:, : self.dimension] *= share[:, None].astype(np.float32)
+        return faded
+
+
+@dataclass(frozen=True)
 class Associations:
     """Vectors whose inner products say how much item i speaks for item j.
 
@@ -35,10 +58,17 @@ class Associations:
         history: r, what one interaction with an item adds to a user, [I, D].
         items: z, [I, D]; norms are free, at most 1 (of two kinds side by side, the root of 2),
             and grow with popularity.
+        low_pass: the part that fades.
     """
 
     history: Floats
     items: Floats
+    low_pass: LowPass = LowPass()
+
+    def sums(self, weights: sp.csr_matrix) -> Floats:
+        """Compute v of users, [U, D], from histories [U, I] of which no weight is zero."""
+        sums = np.asarray(weights @ self.history, np.float32)
+        return self.low_pass.fade(sums, np.diff(weights.indptr))
 
 
 def fit_associations(
@@ -95,20 +125,27 @@ def fit_low_pass(
 
 
 def join(
-    first: Associations, second: Associations, weights: sp.csr_matrix, *, share: float
+    low_pass: Associations,
+    ease: Associations,
+    weights: sp.csr_matrix,
+    *,
+    share: float,
+    support: float,
 ) -> Associations:
-    """Put two kinds of associations side by side, the first `share` times as strong.
+    """Put both kinds of associations side by side, the first fading from `share` of the second.
 
-    Their sums over the histories `weights` [U, I] have the median strength of the second's, so
-    what is added to a score by a number keeps its worth.
+    It has that share of the median strength over the histories `weights` [U, I] before it fades.
+    Both together are scaled to the strength of EASE there, so what is added to a score by a number
+    keeps its worth.
     """
-    strengths = [np.linalg.norm(weights @ part.history, axis=1) for part in (first, second)]
+    strengths = [np.linalg.norm(weights @ part.history, axis=1) for part in (low_pass, ease)]
     both = (strengths[0] > 0) & (strengths[1] > 0)
     ratio = float(np.median(strengths[1][both] / strengths[0][both])) if both.any() else 1.0
     total = float(np.hypot(1, share))
-    history = np.column_stack([share * ratio * first.history, second.history]) / total
-    items = np.column_stack([first.items, second.items])
-    return Associations(history.astype(np.float32), items.astype(np.float32))
+    history = np.column_stack([share * ratio * low_pass.history, ease.history]) / total
+    items = np.column_stack([low_pass.items, ease.items])
+    fading = LowPass(low_pass.items.shape[1], support)
+    return Associations(history.astype(np.float32), items.astype(np.float32), fading)
 
 
 class _Ease:

@@ -45,7 +45,8 @@ class Blend:
         score = tower_weight s t_u . q_j  +  v_u . z_j  +  popularity_weight f / |v| pop_j
 
     with s = n / (n + tower_support) and f = 10 / (n + 10): t is the unit vector of the two-tower
-    model, v the sum of what the known items say by association and v_u its direction, pop_j
+    model, v the sum of what the known items say by association, its low-pass part weighted by
+    l / (n + l), l = low_pass.support of the associations, and v_u its direction, pop_j
     popularity of the best seller's. What needs many interactions grows with n, what needs none
     fades with it, and by 1 / |v| it is a prior that is worth a fixed number of interactions.
 
@@ -226,7 +227,7 @@ class _Pool:
     def of(situation: Situation, signals: Signals) -> _Pool:
         known = situation.known
         towers = unit_rows(np.asarray(known @ signals.tower.history_embeddings, np.float32))
-        sums = np.asarray(known @ signals.associations.history, np.float32)
+        sums = signals.associations.sums(known)
         directions = unit_rows(sums)
         step = max(1, CELLS // known.shape[1])
         blocks = [

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
-from recs.learning.associations import fit_associations, fit_low_pass, join
+from recs.learning.associations import LowPass, fit_associations, fit_low_pass, join
 from recs.learning.blend import Blend, Signals, fit_blend
 from recs.learning.cold_items import neighbor_weights
 from recs.learning.config import LARGE_CATALOG
@@ -24,8 +24,10 @@ TAIL = 3  # popularity, newness, filling
 POPULARITY_POWER = 0.1  # of a neighbour, in placing a new item
 PRETENDED_NEW = 0.05
 BIASES = tuple(np.linspace(0, 0.6, 25))
-LOW_PASS_SHARE = 0.35  # strength of the low-pass filter, where EASE has 1
+LOW_PASS_SHARE = 0.7  # strength of the low-pass filter, where EASE has 1
+LOW_PASS_SUPPORT = 5.0  # items of a user at which it counts half
 LARGE_CATALOGS_LOW_PASS_SHARE = 2.0
+LARGE_CATALOGS_LOW_PASS_SUPPORT = 1e6  # it does not fade
 USERS_PER_SIGNAL = 64  # it takes so many users to tell a signal of the graph from noise
 COST = 0.003  # of recall on old items, that new ones may take
 USERS = 1000
@@ -52,7 +54,8 @@ class Space:
         history  (p, r, 0, 0, 0)
         user     (tower_weight s t / l, v / |v|, popularity_weight f / |v|, 1, 0), then unit
 
-    with (t, v) = sum_i w_i (p_i, r_i), t scaled to norm 1; see Blend. The filling gives all items
+    with (t, v) = sum_i w_i (p_i, r_i), t scaled to norm 1, v after its low-pass part has faded; see
+    Blend. The filling gives all items
     the norm 1 without touching a score, since the user has 0 there (Bachrach et al. 2014): an HNSW
     index over inner products of unequal norms would find nothing. The first part has a
     length l of 2, so that norms differ little and little filling is needed: the more there is, the
@@ -67,6 +70,7 @@ class Space:
         learned: [I], false where nobody has interacted with an item.
         blend: None where vectors are compared as they are, made by somebody else.
         tower_length: norm of the first part of an item, before the scale.
+        low_pass: the part of associations that fades.
     """
 
     item_embeddings: Floats
@@ -77,6 +81,7 @@ class Space:
     learned: NDArray[np.bool_]
     blend: Blend | None
     tower_length: float = 1.0
+    low_pass: LowPass = field(default_factory=LowPass)
 
     def pool(self, interactions: Interactions) -> PooledUsers:
         """Compute the vectors of all users, in training or not, from their distinct items.
@@ -93,7 +98,7 @@ class Space:
         if self.blend is None:
             return unit_rows(history)
         towers = history[:, : self.tower_dimension]
-        sums = history[:, self.tower_dimension : -TAIL]
+        sums = self.low_pass.fade(history[:, self.tower_dimension : -TAIL], support)
         tower, prior = self.blend.weights(support)
         tower = tower / np.float32(self.tower_length)
         strength = np.maximum(np.linalg.norm(sums, axis=1), 1e-6)
@@ -173,6 +178,7 @@ def compose(signals: Signals, blend: Blend) -> Space:
         learned=tower.learned,
         blend=blend,
         tower_length=TOWER_LENGTH,
+        low_pass=associations.low_pass,
     )
 
 
@@ -265,7 +271,8 @@ def signals_of(interactions: Interactions, tower: TrainedModel) -> Signals:
 
     What associations predict fades twice as fast as what they predict it from: a fashion passes,
     a taste stays. EASE and the low-pass filter of the graph stand side by side: in a shop the
-    filter is for newcomers, in a large catalog it is the greater part, of twice as many dimensions.
+    filter is for newcomers and fades, in a large catalog it is the greater part, of twice as many
+    dimensions.
     """
     half_life, config = tower.half_life_days, tower.config
     weights, targets = (
@@ -279,8 +286,13 @@ def signals_of(interactions: Interactions, tower: TrainedModel) -> Signals:
     n_signals = min(dimension if large else dimension // 2, n_users // USERS_PER_SIGNAL)
     if n_signals:
         low_pass = fit_low_pass(weights, dimension=n_signals, seed=config.seed)
-        share = LARGE_CATALOGS_LOW_PASS_SHARE if large else LOW_PASS_SHARE
-        associations = join(low_pass, associations, weights, share=share)
+        associations = join(
+            low_pass,
+            associations,
+            weights,
+            share=LARGE_CATALOGS_LOW_PASS_SHARE if large else LOW_PASS_SHARE,
+            support=LARGE_CATALOGS_LOW_PASS_SUPPORT if large else LOW_PASS_SUPPORT,
+        )
     return Signals(
         tower=tower,
         associations=associations,

@@ -131,7 +131,7 @@ def _pretend(
         new=new,
         rest=rest,
         item_vectors=associations.items[rest],
-        users=unit_rows(np.asarray(others[users] @ associations.history, np.float32)),
+        users=unit_rows(associations.sums(sp.csr_matrix(others[users]))),
         relevant=[
             wanted.indices[wanted.indptr[user] : wanted.indptr[user + 1]].astype(np.int64)
             for user in users.tolist()

@@ -19,6 +19,7 @@ from sqlalchemy import Engine
 
 from recs.database import PIN_SEARCH_PATH, driver_connection
 from recs.learning import Interactions, Space, TrainingConfig
+from recs.learning.associations import LowPass
 from recs.learning.blend import Blend
 from recs.learning.interactions import decay
 from recs.learning.validation import Validation, hold_out, score, split_at
@@ -168,13 +169,14 @@ def read_active(engine: Engine, item_ids: Sequence[str]) -> tuple[Space, float] 
             half_life_days=model["history_half_life"] or math.inf,
             learned=np.any(item_embeddings != 0, axis=1),
             blend=_blend(model),
+            low_pass=LowPass(model["low_pass_dimension"] or 0, model["low_pass_support"] or 1.0),
         )
         return space, active.trained_until.timestamp() / SECONDS_A_DAY
 
 
 _MODEL = """
-SELECT history_half_life, tower_dimension, tower_weight, tower_support, popularity_weight,
-       new_item_tower, new_item_bias, embedding_scale
+SELECT history_half_life, tower_dimension, tower_weight, tower_support, low_pass_dimension,
+       low_pass_support, popularity_weight, new_item_tower, new_item_bias, embedding_scale
 FROM recs.models WHERE model_id = %s"""
 
 

@@ -247,6 +247,8 @@ def _blend_weights(space: Space) -> BlendWeights | None:
         tower_dimension=space.tower_dimension,
         tower_weight=blend.tower_weight / space.tower_length,
         tower_support=blend.tower_support,
+        low_pass_dimension=space.low_pass.dimension,
+        low_pass_support=space.low_pass.support,
         popularity_weight=blend.popularity_weight,
         new_item_tower=blend.new_item_tower * space.tower_length,
         new_item_bias=blend.new_item_bias,

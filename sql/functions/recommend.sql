@@ -23,7 +23,8 @@ BEGIN
   -- Most users did nothing since training: their stored sum, if it still fits, is all it takes.
   SELECT m.model_id,
          l2_normalize(recs.blend_user(u.history, u.support, m.tower_dimension, m.tower_weight,
-                                      m.tower_support, m.popularity_weight))
+                                      m.tower_support, m.low_pass_dimension, m.low_pass_support,
+                                      m.popularity_weight))
     INTO v_model_id, v_embedding
     FROM recs.models m
     LEFT JOIN recs.user_embeddings u

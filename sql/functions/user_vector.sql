@@ -16,7 +16,8 @@ DECLARE
   v_recent integer;
 BEGIN
   SELECT m.model_id, m.dimension, m.history_half_life, m.trained_until, m.tower_dimension,
-         m.tower_weight, m.tower_support, m.popularity_weight
+         m.tower_weight, m.tower_support, m.low_pass_dimension, m.low_pass_support,
+         m.popularity_weight
     INTO v_model
     FROM recs.models m
     WHERE m.tenant_id = v_tenant
@@ -40,7 +41,8 @@ BEGIN
     RETURN QUERY
       SELECT v_history,
              l2_normalize(recs.blend_user(v_history, v_support, v_model.tower_dimension,
-               v_model.tower_weight, v_model.tower_support, v_model.popularity_weight)),
+               v_model.tower_weight, v_model.tower_support, v_model.low_pass_dimension,
+               v_model.low_pass_support, v_model.popularity_weight)),
              v_support, 0, true;
     RETURN;
   END IF;
@@ -76,7 +78,8 @@ BEGIN
     )
     SELECT s.history,
            l2_normalize(recs.blend_user(s.history, s.support, v_model.tower_dimension,
-             v_model.tower_weight, v_model.tower_support, v_model.popularity_weight)),
+             v_model.tower_weight, v_model.tower_support, v_model.low_pass_dimension,
+             v_model.low_pass_support, v_model.popularity_weight)),
            s.support, v_recent, v_history IS NOT NULL
     FROM summed s;
 END

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from recs.learning import TIMELESS, TrainedModel, TrainingConfig
-from recs.learning.associations import Associations
+from recs.learning.associations import Associations, LowPass
 from recs.learning.blend import Blend, Signals
 from recs.learning.trained import unit_rows
 
@@ -19,7 +19,7 @@ def slow_scores(blend: Blend, signals: Signals, known: Mapping[int, float]) -> l
     tower, associations = signals.tower, signals.associations
     share = len(known) / (len(known) + blend.tower_support)
     taste = direction(weighted_sum(tower.history_embeddings, known))
-    sums = weighted_sum(associations.history, known)
+    sums = faded(weighted_sum(associations.history, known), len(known), associations)
     strength = max(float(np.sqrt(sums @ sums)), SMALLEST)
     scores = []
     for item in range(len(signals.popularity)):
@@ -34,6 +34,17 @@ def slow_scores(blend: Blend, signals: Signals, known: Mapping[int, float]) -> l
         )
         scores.append(score)
     return scores
+
+
+def faded(sums: np.ndarray, size: int, associations: Associations) -> np.ndarray:
+    """Weigh the low-pass part of the sum of so many items."""
+    low_pass = associations.low_pass
+    return np.array(
+        [
+            value * (low_pass.support / (size + low_pass.support) if n < low_pass.dimension else 1)
+            for n, value in enumerate(sums)
+        ]
+    )
 
 
 def slow_list(scores: Sequence[float], seen: Sequence[int], *, k: int = 20) -> list[int]:
@@ -70,7 +81,9 @@ def noise(seed: int, *, n_items: int = 40, tower: int = 6, associations: int = 5
             config=TrainingConfig(dimension=tower, association_dimension=associations),
         ),
         associations=Associations(
-            generator.normal(size=(n_items, associations)).astype(np.float32), items * lengths
+            generator.normal(size=(n_items, associations)).astype(np.float32),
+            items * lengths,
+            LowPass(associations // 2, 4.0),
         ),
         popularity=(generator.permutation(n_items) / (n_items - 1)).astype(np.float32),
     )

@@ -104,10 +104,13 @@ def test_items_of_the_low_pass_filter_are_orthonormal_and_unseen_ones_zero() -> 
 
 def test_joined_associations_keep_their_shares_and_the_strength_of_the_second() -> None:
     first, second = fit_low_pass(WEIGHTS, dimension=16), fit_associations(WEIGHTS, dimension=32)
-    both = join(first, second, WEIGHTS, share=2.0)
+    both = join(first, second, WEIGHTS, share=2.0, support=5.0)
     sums = np.asarray(WEIGHTS @ both.history)
     parts = [np.linalg.norm(part, axis=1) for part in (sums[:, :16], sums[:, 16:])]
     assert np.isclose(np.median(parts[1] / parts[0]), 0.5, rtol=1e-4)
     alone = np.linalg.norm(WEIGHTS @ second.history, axis=1)
     np.testing.assert_allclose(alone / parts[1], np.sqrt(5), rtol=1e-4)
     np.testing.assert_array_equal(both.items, np.hstack([first.items, second.items]))
+    lengths = np.diff(WEIGHTS.indptr)[:, None]
+    np.testing.assert_allclose(both.sums(WEIGHTS)[:, :16], sums[:, :16] * 5 / (lengths + 5), 1e-5)
+    np.testing.assert_array_equal(both.sums(WEIGHTS)[:, 16:], sums[:, 16:])
