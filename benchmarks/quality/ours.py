@@ -129,7 +129,8 @@ def fit_tuned(split: Split, params: Params, seed: int) -> Served:
         report = tune(served.engine, trials=params["trials"], seed=seed)
         seconds = time.perf_counter() - begun
         _train(served, TrainingConfig(seed=seed, **report.best.parameters))
-        served.details["tuning"] = report.document()
+        found = report.document()
+        served.details["tuning"] = {name: found[name] for name in found if name != "trials"}
         served.details["training_seconds"] += seconds
     return served
 
