@@ -1,4 +1,4 @@
-"""Scores written out slowly, one user and one item at a time, and signals made of noise."""
+"""Scores written out slowly, one user and one item at a time; one user; signals of noise."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from recs.learning import TIMELESS, TrainedModel, TrainingConfig
+from recs.learning import TIMELESS, Space, TrainedModel, TrainingConfig
 from recs.learning.associations import Associations, LowPass
 from recs.learning.blend import Blend, Signals
+from recs.learning.interactions import Floats
 from recs.learning.trained import unit_rows
 
 SMALLEST = 1e-6  # no |v| counts as less
@@ -51,6 +52,12 @@ def slow_list(scores: Sequence[float], seen: Sequence[int], *, k: int = 20) -> l
     """List the best k unseen items."""
     unseen = set(range(len(scores))) - set(seen)
     return sorted(unseen, key=lambda item: (-scores[item], item))[:k]
+
+
+def user_of(space: Space, known: dict[int, float]) -> Floats:
+    """Compute one user's vector, [F]."""
+    history = weighted_sum(space.history_embeddings, known).astype(np.float32)
+    return space.users(history[None, :], np.array([len(known)]))[0]
 
 
 def weighted_sum(vectors: np.ndarray, known: Mapping[int, float]) -> np.ndarray:

@@ -1,0 +1,216 @@
+"""The space fitted to planted tastes: what goes into it, and whom it serves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from recs.learning import (
+    TIMELESS,
+    Interactions,
+    Space,
+    Timescale,
+    fit_space,
+    signals_of,
+    train,
+)
+from recs.learning import space as space_module
+from recs.learning.blend import Blend, Signals
+from recs.learning.cold_items import neighbor_weights
+from recs.learning.space import (
+    TAIL,
+    compose,
+)
+from recs.learning.trained import TrainedModel, unit_rows
+from recs.learning.validation import Validation
+from tests.learning.planted import N_GROUPS, SIZE, SMALL, content_of, held, planted
+from tests.learning.reference import slow_scores, user_of, weighted_sum
+
+Planted = tuple[Interactions, TrainedModel, Validation]
+
+
+@pytest.fixture(scope="module")
+def tastes() -> Planted:
+    data = planted(predictability=0.9, n_users=320)
+    return data, train(data, config=SMALL), held(data)
+
+
+@pytest.fixture(scope="module")
+def space(tastes: Planted) -> Space:
+    return fit_space(*signalled(*tastes), content=content_of())[0]
+
+
+def signalled(
+    data: Interactions, model: TrainedModel, validation: Validation | None
+) -> tuple[Interactions, Signals, Validation | None]:
+    return data, signals_of(data, model), validation
+
+
+def share_of_group(space: Space, known: list[int], group: int) -> float:
+    products = space.item_embeddings @ user_of(space, dict.fromkeys(known, 1.0))
+    products[known] = -np.inf
+    return float(np.mean(np.argsort(-products)[:20] // SIZE == group))
+
+
+def test_pooling_equals_a_slow_reference() -> None:
+    data = planted(predictability=0.8, n_users=60, with_times=True)
+    tower = train(data, config=replace(SMALL, epochs=1, timescales=(Timescale(90.0),)))
+    signals = signals_of(data, tower)
+    space = compose(signals, Blend())
+    users = space.pool(data)
+    for user in (0, 17, 59):
+        known = {}
+        for row in range(data.offsets[user], data.offsets[user + 1]):
+            age = data.trained_until - data.last_occurred_at[row]
+            known[int(data.item[row])] = data.weight[row] * 0.5 ** (age / 90)
+        total = weighted_sum(space.history_embeddings, known)
+        np.testing.assert_allclose(users.history[user], total, atol=1e-4)
+        assert users.support[user] == len(known)
+        scores = np.array(slow_scores(Blend(), signals, known))
+        products = space.item_embeddings @ users.embeddings[user]
+        factor = (scores @ products) / (products @ products)
+        assert factor > 0
+        np.testing.assert_allclose(factor * products, scores, atol=1e-5 * np.abs(scores).max())
+
+
+@pytest.mark.parametrize("n", [1, 3, 10])
+def test_a_user_nobody_trained_on_is_folded_in(space: Space, n: int) -> None:
+    for group in range(N_GROUPS):
+        known = list(range(group * SIZE, group * SIZE + n))
+        assert share_of_group(space, known, group) > 0.8
+
+
+def test_a_new_item_is_found_by_users_of_what_it_is_like(space: Space) -> None:
+    content = content_of()
+    new = unit_rows(np.eye(N_GROUPS, dtype=np.float32))
+    placed = space.place(neighbor_weights(new, content))
+    users = np.stack(
+        [
+            user_of(space, dict.fromkeys(range(group * SIZE, group * SIZE + 10), 1.0))
+            for group in range(N_GROUPS)
+        ]
+    )
+    assert (users @ placed.T).argmax(axis=0).tolist() == list(range(N_GROUPS))
+
+
+def test_a_stranger_gets_what_sells_now_where_fashion_changes() -> None:
+    # Old users bought the first half of the catalog, recent users the second.
+    generator = np.random.default_rng(0)
+    user = np.repeat(np.arange(400), 10).astype(np.int32)
+    recent = user % 2 == 1
+    item = np.concatenate([generator.permutation(60)[:10] for _ in range(400)]) + 60 * recent
+    day = np.where(recent, 700.0, 0.0) + np.tile(np.arange(10), 400)
+    data = Interactions.from_pairs(
+        user, item.astype(np.int32), n_users=400, n_items=120, last_occurred_at=day
+    )
+    fashion = Timescale(240.0, 30.0, later_from_earlier=True)
+    model = train(data, config=replace(SMALL, epochs=1, timescales=(fashion,)))
+    space, _ = fit_space(*signalled(data, model, None))
+    top = np.argsort(-(space.item_embeddings @ user_of(space, {})))[:20]
+    assert np.mean(top >= 60) > 0.9
+
+
+def test_the_same_seed_gives_the_same_space(tastes: Planted, space: Space) -> None:
+    again, _ = fit_space(*signalled(*tastes), content=content_of())
+    np.testing.assert_array_equal(again.item_embeddings, space.item_embeddings)
+    np.testing.assert_array_equal(again.history_embeddings, space.history_embeddings)
+    assert again.blend == space.blend
+    assert again.scale == space.scale
+
+
+def test_without_content_the_bias_of_new_items_is_the_default(tastes: Planted) -> None:
+    space, trial = fit_space(*signalled(*tastes))
+    assert trial is not None
+    assert space.blend is not None
+    assert space.blend.curve
+    assert space.blend.new_item_bias == Blend().new_item_bias
+    assert all("content" not in recall for recall in space.blend.curve.values())
+    assert share_of_group(space, [0, 1, 2], 0) > 0.8
+
+
+def test_the_trial_is_made_of_the_training_part_alone(tastes: Planted) -> None:
+    _, model, validation = tastes
+    _, trial = fit_space(*signalled(*tastes), content=content_of())
+    assert trial is not None
+    assert trial.blend is not None
+    assert model.trial is not None
+    expected = compose(signals_of(validation.train, model.trial), trial.blend)
+    np.testing.assert_allclose(trial.item_embeddings, expected.item_embeddings, atol=1e-6)
+    np.testing.assert_allclose(trial.history_embeddings, expected.history_embeddings, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_users", [3, 20])
+def test_too_few_users_leave_the_default_blend(n_users: int) -> None:
+    data = planted(predictability=0.8, n_users=n_users)
+    space, _ = fit_space(*signalled(data, train(data, config=SMALL), held(data)))
+    assert space.blend == Blend()
+    np.testing.assert_allclose(np.linalg.norm(space.item_embeddings, axis=1), 1, atol=1e-6)
+
+
+def test_without_anything_held_out_there_is_no_trial_and_the_blend_is_the_default() -> None:
+    data = planted(predictability=0.8, n_users=100)
+    model = train(data, config=replace(SMALL, epochs=1, timescales=(TIMELESS,)))
+    assert model.trial is None
+    for validation in (None, held(data)):
+        space, trial = fit_space(*signalled(data, model, validation), content=content_of())
+        assert trial is None
+        assert space.blend == Blend()
+
+
+def test_fewer_items_than_dimensions_are_fine() -> None:
+    data = planted(predictability=0.8, n_users=100, n_items=8, length=6)
+    space, _ = fit_space(
+        *signalled(data, train(data, config=SMALL), held(data)), content=content_of(8)
+    )
+    assert space.item_embeddings.shape == (8, 16 + 1 + 32 + TAIL)  # 100 users: one signal
+    assert np.isfinite(space.history_embeddings).all()
+    np.testing.assert_allclose(np.linalg.norm(space.item_embeddings, axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(np.linalg.norm(space.pool(data).embeddings, axis=1), 1, atol=1e-6)
+
+
+def test_an_item_without_interactions_is_not_learned_and_says_nothing_of_a_user() -> None:
+    data = planted(predictability=0.9)
+    shown = data.select(data.item % SIZE != 0)  # one item of each group is never seen
+    space, _ = fit_space(*signalled(shown, train(shown, config=replace(SMALL, epochs=1)), None))
+    cold = np.arange(0, 240, SIZE)
+    np.testing.assert_array_equal(np.flatnonzero(~space.learned), cold)
+    np.testing.assert_allclose(space.history_embeddings[cold], 0, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("n_users", "large", "n_signals", "dimension", "share"),
+    [
+        (63, False, 0, 32, 0.0),
+        (200, False, 3, 32, 0.7),
+        (1200, False, 16, 32, 0.7),
+        (1200, True, 18, 64, 2.0),
+    ],
+)
+def test_a_low_pass_filter_of_as_many_signals_as_the_users_can_tell_stands_beside_ease(
+    n_users: int,
+    large: bool,
+    n_signals: int,
+    dimension: int,
+    share: float,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    data = planted(predictability=0.8, n_users=n_users)
+    tower = train(data, config=replace(SMALL, epochs=1, timescales=(TIMELESS,)))
+    monkeypatch.setattr(space_module, "LARGE_CATALOG", 240 if large else 241)
+    signals = signals_of(data, tower)
+    items = signals.associations.items
+    assert items.shape == signals.associations.history.shape == (240, n_signals + dimension)
+    filtered = items[:, :n_signals]
+    np.testing.assert_allclose(filtered.T @ filtered, np.eye(n_signals), atol=1e-4)
+    weights = data.matrix(data.history_weights(math.inf))
+    parts = np.split(np.asarray(weights @ signals.associations.history), [n_signals], axis=1)
+    strengths = [np.linalg.norm(part, axis=1) for part in parts]
+    assert np.isclose(np.median(strengths[0] / strengths[1]), share, rtol=1e-3)
+    blend, known = Blend(), {3: 1.0, 40: 0.5, 90: 2.0}
+    space = compose(signals, blend)
+    expected = slow_scores(blend, signals, known)
+    scores = space.item_embeddings @ user_of(space, known)
+    assert np.corrcoef(expected, scores)[0, 1] > 0.999999
