@@ -283,6 +283,11 @@ def upgrade() -> None:
             "content_embedding", HALFVEC(), comment="unit norm; NULL: the item has no content"
         ),
         sa.Column(
+            "seasonality", sa.REAL, nullable=False, server_default=sa.text("1"),
+            comment="how much more of the item is wanted in the season ahead than of late: what "
+            "its associations count for a new item like it",
+        ),
+        sa.Column(
             "source", sa.Text, nullable=False, server_default=sa.text("'content'"),
             comment="interactions: learned; content: placed by its content, in SQL",
         ),

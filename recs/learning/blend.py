@@ -11,8 +11,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recs.learning.associations import Associations
+from recs.learning.catalog_defaults import SHOP, catalog_defaults
 from recs.learning.choice import nearest_good
-from recs.learning.config import LARGE_CATALOG
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.trained import TrainedModel, unit_rows
 from recs.learning.validation import Validation
@@ -20,8 +20,6 @@ from recs.metrics import ndcg_at_k, recall_at_k
 
 TOWER_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.8, 1.2, 1.6, 3.2)
 TOWER_SUPPORTS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
-LARGE_CATALOGS_SUPPORT = 1.0  # where associations say little of most items, the two-tower is needed
-LARGE_CATALOGS_TOWER = 0.4  # a low-pass filter knows half of it already
 POPULARITY_SUPPORT = 10.0  # sql/functions/blend_user.sql says so too
 POPULARITY_WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 KNOWN_ITEMS = (1, 2, 3, 5, 10, 20)
@@ -30,9 +28,8 @@ WARM_USERS = 1000
 K = 20
 POOL = 100  # candidates taken from each signal
 TOLERANCE = 0.02  # of the verdict: less is noise, and the default stays
-# A slice without times is drawn at random, from the same weeks as the rest: it flatters the
-# two-tower model, by so much where we could compare it with what came last.
-UNDATED_TOLERANCE = 0.05
+# A weight of the two-tower model that wins by less on the slice loses in the months after it.
+TOWER_TOLERANCE = 0.05
 CELLS = 1 << 25  # scores held at once
 
 Indices = NDArray[np.int64]
@@ -57,8 +54,8 @@ class Blend:
         curve: recall@20 by known items n, of the blend and of what it is made of.
     """
 
-    tower_weight: float = 0.8
-    tower_support: float = 100.0
+    tower_weight: float = SHOP.tower_weight
+    tower_support: float = SHOP.tower_support
     popularity_weight: float = 0.03
     new_item_tower: float = 0.15
     new_item_bias: float = 0.05
@@ -67,9 +64,8 @@ class Blend:
     @staticmethod
     def of_catalog(n_items: int) -> Blend:
         """Return the default for a catalog of that size."""
-        if n_items < LARGE_CATALOG:
-            return Blend()
-        return Blend(tower_weight=LARGE_CATALOGS_TOWER, tower_support=LARGE_CATALOGS_SUPPORT)
+        suited = catalog_defaults(n_items)
+        return Blend(tower_weight=suited.tower_weight, tower_support=suited.tower_support)
 
     def weights(self, support: NDArray[np.integer]) -> tuple[Floats, Floats]:
         """Compute tower_weight s and popularity_weight f for users of n items, each [U]."""
@@ -81,11 +77,15 @@ class Blend:
 
 @dataclass(frozen=True)
 class Signals:
-    """What is blended: vectors of a two-tower model, associations [I, A] and popularity [I]."""
+    """What is blended: vectors of a two-tower model, associations [I, A] and popularity [I].
+
+    seasonality [I] is for new items: see there.
+    """
 
     tower: TrainedModel
     associations: Associations
     popularity: Floats
+    seasonality: Floats
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,10 @@ def fit_blend(
 ) -> Blend:
     """Choose the weights with the best recall@20 + ndcg@20 on users that the signals have not seen.
 
-    Weights that are not clearly better than the defaults leave those as they are: by 2 %, and those
-    of the two-tower by 5 % where nothing is dated. Half of the
-    verdict is that of the validation slice's users, half that of its newcomers, who are replayed
-    with their first 1, 2, 3, 5, 10 and 20 items. The signals are of the slice's training part.
+    Weights that are not clearly better leave the defaults as they are: those of the two-tower model
+    by 5 %, that of popularity by 2 %. Half of the verdict is that of the validation slice's users,
+    half that of its newcomers, who are replayed with their first 1, 2, 3, 5, 10 and 20 items. The
+    signals are of the slice's training part.
     Where one half has under 30 users, the other decides; else the defaults stay.
     """
     default = Blend.of_catalog(interactions.n_items)
@@ -134,8 +134,7 @@ def fit_blend(
         replace(default, tower_weight=weight, tower_support=support)
         for weight, support in product(TOWER_WEIGHTS, TOWER_SUPPORTS)
     ]
-    tolerance = TOLERANCE if interactions.has_times else UNDATED_TOLERANCE
-    best = _choose(towers, pools, default, tolerance)
+    best = _choose(towers, pools, default, TOWER_TOLERANCE)
     priors = [replace(best, popularity_weight=weight) for weight in POPULARITY_WEIGHTS]
     best = _choose(priors, pools, default, TOLERANCE)
     curve = {

@@ -13,7 +13,7 @@ import scipy.sparse as sp
 from recs.learning.interactions import Floats
 
 NEIGHBORS = 100
-SIMILARITY_POWER = 2.0
+SIMILARITY_POWER = 3.0
 BLOCK = 1024
 
 

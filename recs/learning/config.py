@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-LARGE_CATALOG = 20_000  # items: tastes are more and items rarer than in a shop
-
 
 @dataclass(frozen=True)
 class Timescale:
@@ -39,13 +37,12 @@ class TrainingConfig:
 
     Args:
         dimension: D of the two-tower model's vectors.
-        association_dimension: of the vectors of EASE, see associations; half as many of the
-            low-pass filter go with them, or one for 64 users. In catalogs of 20,000 items or more,
-            whose tastes are more, twice as many of the one and as many of the other. Newcomers of
-            small shops are served worse by as many.
+        association_dimension: of the vectors of EASE in a shop, see associations; half as many of
+            the low-pass filter go with them, or one for 64 users. Large catalogs have more, see
+            catalog_defaults; newcomers of small shops are served worse by as many.
         temperature: logits are cosine / temperature.
-        sharp_temperature: in catalogs of 20,000 items or more tried too, with the best timescale,
-            and taken where it is clearly better. A shop overfits at it.
+        sharp_temperature: in large catalogs tried too, with the best timescale, and taken where it
+            is clearly better.
         batch_size: users in a batch; less in small data, for ten steps an epoch.
         n_negatives: items drawn uniformly for a batch, beside the targets of its users.
         history_share: bounds of the uniform share of a user's items that is input; the rest are

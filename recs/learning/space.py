@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from recs.learning.associations import LowPass, fit_associations, fit_low_pass, join
 from recs.learning.blend import Blend, Signals, fit_blend
+from recs.learning.catalog_defaults import catalog_defaults
 from recs.learning.cold_items import neighbor_weights
-from recs.learning.config import LARGE_CATALOG
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.popularity import popularity
+from recs.learning.seasonality import seasonality
 from recs.learning.trained import TrainedModel, unit_rows
 from recs.learning.validation import K, Validation, seen_pairs
 from recs.metrics import recall_at_k
@@ -24,10 +25,6 @@ TAIL = 3  # popularity, newness, filling
 POPULARITY_POWER = 0.1  # of a neighbour, in placing a new item
 PRETENDED_NEW = 0.05
 BIASES = tuple(np.linspace(0, 0.6, 25))
-LOW_PASS_SHARE = 0.7  # strength of the low-pass filter, where EASE has 1
-LOW_PASS_SUPPORT = 5.0  # items of a user at which it counts half
-LARGE_CATALOGS_LOW_PASS_SHARE = 2.0
-LARGE_CATALOGS_LOW_PASS_SUPPORT = 1e6  # it does not fade
 USERS_PER_SIGNAL = 64  # it takes so many users to tell a signal of the graph from noise
 COST = 0.003  # of recall on old items, that new ones may take
 USERS = 1000
@@ -71,6 +68,8 @@ class Space:
         blend: None where vectors are compared as they are, made by somebody else.
         tower_length: norm of the first part of an item, before the scale.
         low_pass: the part of associations that fades.
+        seasonality: [I], what an item's associations are multiplied by where they say what a new
+            item is; ones if left out.
     """
 
     item_embeddings: Floats
@@ -82,6 +81,7 @@ class Space:
     blend: Blend | None
     tower_length: float = 1.0
     low_pass: LowPass = field(default_factory=LowPass)
+    seasonality: Floats | None = None
 
     def pool(self, interactions: Interactions) -> PooledUsers:
         """Compute the vectors of all users, in training or not, from their distinct items.
@@ -121,8 +121,10 @@ class Space:
         length = self.blend.new_item_tower * self.tower_length / self.scale
         tower = unit_rows(mean[:, : self.tower_dimension]) * length
         bias = np.full(len(mean), self.blend.new_item_bias / self.scale)
-        rest = mean[:, self.tower_dimension : -TAIL]
-        known = np.column_stack([tower, rest, np.zeros(len(mean)), bias])
+        rest = self.item_embeddings[:, self.tower_dimension : -TAIL]
+        if self.seasonality is not None:
+            rest = rest * self.seasonality[:, None]
+        known = np.column_stack([tower, neighbors @ rest, np.zeros(len(mean)), bias])
         return fill(known.astype(np.float32)) * placed[:, None]
 
 
@@ -179,6 +181,7 @@ def compose(signals: Signals, blend: Blend) -> Space:
         blend=blend,
         tower_length=TOWER_LENGTH,
         low_pass=associations.low_pass,
+        seasonality=signals.seasonality,
     )
 
 
@@ -209,8 +212,12 @@ def fit_new_item_bias(
         popularity=np.maximum(signals.popularity[rest], 1e-3),
         popularity_power=POPULARITY_POWER,
     )
-    neutral = replace(space, blend=replace(space.blend, new_item_bias=0.0),
-                      item_embeddings=space.item_embeddings[rest])  # fmt: skip
+    neutral = replace(
+        space,
+        blend=replace(space.blend, new_item_bias=0.0),
+        item_embeddings=space.item_embeddings[rest],
+        seasonality=signals.seasonality[rest],
+    )
     placed = neutral.place(weights)  # [N, F]
     old = _old_lists(space, validation, new)
     relevant = [items[~np.isin(items, new)] for items in old.relevant]
@@ -271,30 +278,32 @@ def signals_of(interactions: Interactions, tower: TrainedModel) -> Signals:
 
     What associations predict fades twice as fast as what they predict it from: a fashion passes,
     a taste stays. EASE and the low-pass filter of the graph stand side by side: in a shop the
-    filter is for newcomers and fades, in a large catalog it is the greater part, of twice as many
-    dimensions.
+    filter is for newcomers and fades, in a large catalog it is the greater part.
     """
     half_life, config = tower.half_life_days, tower.config
     weights, targets = (
         interactions.matrix(interactions.history_weights(days))
         for days in (half_life, half_life / 2)
     )
-    large = interactions.n_items >= LARGE_CATALOG
-    dimension = config.association_dimension * (2 if large else 1)
+    suited = catalog_defaults(interactions.n_items)
+    dimension = int(config.association_dimension * suited.ease_factor)
     associations = fit_associations(weights, targets, dimension=dimension, seed=config.seed)
     n_users = int((interactions.lengths > 0).sum())
-    n_signals = min(dimension if large else dimension // 2, n_users // USERS_PER_SIGNAL)
+    most = int(config.association_dimension * suited.low_pass_factor)
+    n_signals = min(most, n_users // USERS_PER_SIGNAL)
     if n_signals:
         low_pass = fit_low_pass(weights, dimension=n_signals, seed=config.seed)
         associations = join(
             low_pass,
             associations,
             weights,
-            share=LARGE_CATALOGS_LOW_PASS_SHARE if large else LOW_PASS_SHARE,
-            support=LARGE_CATALOGS_LOW_PASS_SUPPORT if large else LOW_PASS_SUPPORT,
+            share=suited.low_pass_share,
+            support=suited.low_pass_support,
         )
     return Signals(
         tower=tower,
         associations=associations,
         popularity=popularity(interactions, half_life_days=half_life),
+        # Over what associations predict, so that their length comes to mean the season ahead.
+        seasonality=seasonality(interactions, half_life_days=half_life / 2),
     )

@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from recs.learning.config import LARGE_CATALOG, TIMELESS, Timescale, TrainingConfig
+from recs.learning.catalog_defaults import catalog_defaults
+from recs.learning.config import TIMELESS, Timescale, TrainingConfig
 from recs.learning.graph import Graph, initial_embeddings
 from recs.learning.interactions import Interactions
 from recs.learning.losses import sampled_softmax
@@ -136,7 +137,8 @@ def _choose(
     for timescale in timescales[1:]:
         trial = tried(timescale, config.temperature, best.value)
         best = max(best, trial, key=lambda trial: trial.value)
-    if interactions.n_items < LARGE_CATALOG or config.sharp_temperature >= config.temperature:
+    sharper = config.sharp_temperature < config.temperature
+    if not (sharper and catalog_defaults(interactions.n_items).sharp):
         return best
     sharp = tried(best.timescale, config.sharp_temperature, best.value)
     return sharp if sharp.value > (1 + CLEARLY) * best.value else best

@@ -17,7 +17,6 @@ from recs.learning import (
     signals_of,
     train,
 )
-from recs.learning import space as space_module
 from recs.learning.blend import Blend, Signals
 from recs.learning.cold_items import neighbor_weights
 from recs.learning.space import (
@@ -199,7 +198,7 @@ def test_a_low_pass_filter_of_as_many_signals_as_the_users_can_tell_stands_besid
 ) -> None:
     data = planted(predictability=0.8, n_users=n_users)
     tower = train(data, config=replace(SMALL, epochs=1, timescales=(TIMELESS,)))
-    monkeypatch.setattr(space_module, "LARGE_CATALOG", 240 if large else 241)
+    monkeypatch.setattr("recs.learning.catalog_defaults.LARGE_CATALOG", 240 if large else 241)
     signals = signals_of(data, tower)
     items = signals.associations.items
     assert items.shape == signals.associations.history.shape == (240, n_signals + dimension)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -12,10 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recs.learning.associations import LowPass
-from recs.learning.blend import Blend
+from recs.learning.blend import Blend, Signals
 from recs.learning.space import (
     BIASES,
     TAIL,
+    Space,
     compose,
     fill,
 )
@@ -45,6 +47,21 @@ def draw_neighbors(seed: int, n_items: int, n_new: int = 5) -> sp.csr_matrix:
     for row in dense[:-1]:
         row[generator.permutation(n_items)[:3]] = generator.dirichlet(np.ones(3))
     return sp.csr_matrix(dense)
+
+
+def slow_place(space: Space, signals: Signals, near: Mapping[int, float]) -> np.ndarray:
+    """Compute the vector of a new item before it is filled up to norm 1, or shortened to it."""
+    blend = space.blend
+    assert blend is not None
+    tower = direction(weighted_sum(signals.tower.item_embeddings, near)) * blend.new_item_tower
+    associations = weighted_sum(signals.associations.items, seasonal(near, signals))
+    parts = [space.tower_length * tower, associations, [0, blend.new_item_bias]]
+    return np.concatenate(parts) / space.scale
+
+
+def seasonal(near: Mapping[int, float], signals: Signals) -> dict[int, float]:
+    """Weigh neighbours, whose weights sum to one, by the season."""
+    return {item: weight * float(signals.seasonality[item]) for item, weight in near.items()}
 
 
 @settings(deadline=None)
@@ -122,14 +139,9 @@ def test_placing_equals_a_slow_reference(seed: int, blend: Blend) -> None:
     placed = space.place(neighbors)
     for row in range(4):
         near = dict(zip(neighbors[row].indices, neighbors[row].data, strict=True))
-        tower = direction(weighted_sum(signals.tower.item_embeddings, near)) * blend.new_item_tower
-        associations = weighted_sum(signals.associations.items, near)
-        known = (
-            np.concatenate([space.tower_length * tower, associations, [0, blend.new_item_bias]])
-            / space.scale
-        )
-        assert known @ known < 1
-        expected = [*known, math.sqrt(1 - known @ known)]
+        known = slow_place(space, signals, near)
+        filling = math.sqrt(max(1 - known @ known, 0))
+        expected = direction(np.array([*known, filling]))  # too long a one is shortened
         np.testing.assert_allclose(placed[row], expected, atol=1e-5)
     np.testing.assert_allclose(np.linalg.norm(placed[:4], axis=1), 1, atol=1e-6)
     assert not placed[4].any()
@@ -155,8 +167,9 @@ def test_a_new_item_is_scored_on_the_scale_of_the_others(
         near = dict(zip(neighbors[row].indices, neighbors[row].data, strict=True))
         guess = direction(weighted_sum(signals.tower.item_embeddings, near))
         score = blend.tower_weight * share * blend.new_item_tower * float(taste @ guess)
-        score += float(speaks @ weighted_sum(signals.associations.items, near))
+        score += float(speaks @ weighted_sum(signals.associations.items, seasonal(near, signals)))
         score += blend.new_item_bias
+        score /= max(1, float(np.linalg.norm(slow_place(space, signals, near))))
         assert factor * product == pytest.approx(score, abs=1e-5 * max(1, np.abs(old).max()))
 
 

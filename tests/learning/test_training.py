@@ -178,7 +178,7 @@ def test_steps_of_an_epoch_are_bounded_and_learn_as_much(monkeypatch):
 def test_a_sharper_temperature_is_taken_where_it_is_clearly_better_in_a_large_catalog(
     temperature, sharp, monkeypatch
 ):
-    monkeypatch.setattr(trainer, "LARGE_CATALOG", 240)
+    monkeypatch.setattr("recs.learning.catalog_defaults.LARGE_CATALOG", 240)
     data = planted(predictability=0.6)
 
     def trained(first, second):

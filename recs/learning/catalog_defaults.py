@@ -1,0 +1,59 @@
+"""What suits a catalog by its size. Chosen on validation data of three shops, see TrainingConfig.
+
+In a shop every item is seen often. In a large catalog tastes are more and most items are seen
+seldom: EASE says little of these, the graph's low-pass filter says more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+LARGE_CATALOG = 20_000  # items
+
+
+@dataclass(frozen=True)
+class CatalogDefaults:
+    """Settings that differ between a shop and a large catalog.
+
+    Args:
+        tower_weight: of the two-tower model in the blend, where nothing else is clearly better.
+        tower_support: distinct items of a user at which it counts half of that.
+        ease_factor: dimensions of EASE, in units of the configured association dimension.
+        low_pass_factor: of the low-pass filter, at most, in the same units.
+        low_pass_share: strength of the filter, where EASE has 1.
+        low_pass_support: distinct items of a user at which it counts half of that.
+        sharp: try the second, sharper temperature too; a shop overfits at it.
+    """
+
+    tower_weight: float
+    tower_support: float
+    ease_factor: float
+    low_pass_factor: float
+    low_pass_share: float
+    low_pass_support: float
+    sharp: bool
+
+
+SHOP = CatalogDefaults(
+    tower_weight=0.8,
+    tower_support=100.0,
+    ease_factor=1.0,
+    low_pass_factor=0.5,
+    low_pass_share=0.7,
+    low_pass_support=5.0,
+    sharp=False,
+)
+LARGE = CatalogDefaults(
+    tower_weight=0.4,  # the filter knows half of it already
+    tower_support=1.0,
+    ease_factor=2.0,
+    low_pass_factor=2.0,
+    low_pass_share=2.0,
+    low_pass_support=1e6,  # it does not fade
+    sharp=True,
+)
+
+
+def catalog_defaults(n_items: int) -> CatalogDefaults:
+    """Return what suits a catalog of so many items."""
+    return SHOP if n_items < LARGE_CATALOG else LARGE
