@@ -67,7 +67,12 @@ def _handle(folder: Path, cleanup_mode: str | None) -> Any:
             configure(self.pgdata / "postgresql.conf")
 
     folder.mkdir(exist_ok=True)
-    return PostgresServer._instances.get(folder) or Configured(folder, cleanup_mode=cleanup_mode)
+    known = PostgresServer._instances.get(folder)
+    if known is None:
+        return Configured(folder, cleanup_mode=cleanup_mode)
+    with PostgresServer._lock:
+        known.ensure_postgres_running()  # it may have been stopped since
+    return known
 
 
 def configure(file: Path) -> None:

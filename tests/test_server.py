@@ -61,3 +61,18 @@ def test_a_new_server_starts_with_the_settings(server_dsn: str) -> None:
         pytest.skip("the server is not the embedded one")
     for name in ("shared_buffers", "wal_buffers", "max_wal_size"):
         assert found[name] == str(conf), name
+
+
+def test_a_server_that_was_stopped_is_started_again_by_the_same_process(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    folder = tmp_path_factory.mktemp("server") / "postgresql"
+    try:
+        for _ in range(2):
+            running = server.start(folder, keep_running=True)
+            with psycopg.connect(running.dsn) as connection:
+                assert connection.execute("SELECT 1").fetchone() == (1,)
+            assert server.stop(folder)
+    finally:
+        server.stop(folder)
+    assert not server.stop(folder)
