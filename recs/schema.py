@@ -292,9 +292,9 @@ item_embeddings = Table(
     ),
     Column("content_embedding", HALFVEC(), comment="unit norm; NULL: the item has no content"),
     Column(
-        "appeal", REAL, nullable=False, server_default=text("0"),
-        comment="added to the score of a new item like it: how many took it when it was new, "
-        "and how much more of it is wanted in the season ahead than of late",
+        "seasonality", REAL, nullable=False, server_default=text("1"),
+        comment="how much more of the item is wanted in the season ahead than of late: what its "
+        "associations count for a new item like it",
     ),
     Column(
         "source", Text, nullable=False, server_default=text("'content'"),

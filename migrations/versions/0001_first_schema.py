@@ -283,9 +283,9 @@ def upgrade() -> None:
             "content_embedding", HALFVEC(), comment="unit norm; NULL: the item has no content"
         ),
         sa.Column(
-            "appeal", sa.REAL, nullable=False, server_default=sa.text("0"),
-            comment="added to the score of a new item like it: how many took it when it was new, "
-            "and how much more of it is wanted in the season ahead than of late",
+            "seasonality", sa.REAL, nullable=False, server_default=sa.text("1"),
+            comment="how much more of the item is wanted in the season ahead than of late: what "
+            "its associations count for a new item like it",
         ),
         sa.Column(
             "source", sa.Text, nullable=False, server_default=sa.text("'content'"),

@@ -79,13 +79,13 @@ class Blend:
 class Signals:
     """What is blended: vectors of a two-tower model, associations [I, A] and popularity [I].
 
-    appeal [I] is for new items: see there.
+    seasonality [I] is for new items: see there.
     """
 
     tower: TrainedModel
     associations: Associations
     popularity: Floats
-    appeal: Floats
+    seasonality: Floats
 
 
 @dataclass(frozen=True)

@@ -9,13 +9,13 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
-from recs.learning.appeal import appeal
 from recs.learning.associations import LowPass, fit_associations, fit_low_pass, join
 from recs.learning.blend import Blend, Signals, fit_blend
 from recs.learning.catalog_defaults import catalog_defaults
 from recs.learning.cold_items import neighbor_weights
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.popularity import popularity
+from recs.learning.seasonality import seasonality
 from recs.learning.trained import TrainedModel, unit_rows
 from recs.learning.validation import K, Validation, seen_pairs
 from recs.metrics import recall_at_k
@@ -26,7 +26,6 @@ POPULARITY_POWER = 0.1  # of a neighbour, in placing a new item
 PRETENDED_NEW = 0.05
 BIASES = tuple(np.linspace(0, 0.6, 25))
 USERS_PER_SIGNAL = 64  # it takes so many users to tell a signal of the graph from noise
-APPEAL = 0.15  # of a unit of appeal, in root mean square lengths of an item in associations
 COST = 0.003  # of recall on old items, that new ones may take
 USERS = 1000
 
@@ -69,7 +68,8 @@ class Space:
         blend: None where vectors are compared as they are, made by somebody else.
         tower_length: norm of the first part of an item, before the scale.
         low_pass: the part of associations that fades.
-        appeal: [I], what is added to the score of a new item like this one; zeros if left out.
+        seasonality: [I], what an item's associations are multiplied by where they say what a new
+            item is; ones if left out.
     """
 
     item_embeddings: Floats
@@ -81,7 +81,7 @@ class Space:
     blend: Blend | None
     tower_length: float = 1.0
     low_pass: LowPass = field(default_factory=LowPass)
-    appeal: Floats | None = None
+    seasonality: Floats | None = None
 
     def pool(self, interactions: Interactions) -> PooledUsers:
         """Compute the vectors of all users, in training or not, from their distinct items.
@@ -120,11 +120,11 @@ class Space:
             return unit_rows(mean)
         length = self.blend.new_item_tower * self.tower_length / self.scale
         tower = unit_rows(mean[:, : self.tower_dimension]) * length
-        rest = mean[:, self.tower_dimension : -TAIL]
-        bias = np.full(len(mean), self.blend.new_item_bias)
-        if self.appeal is not None:
-            bias += neighbors @ self.appeal
-        known = np.column_stack([tower, rest, np.zeros(len(mean)), bias / self.scale])
+        bias = np.full(len(mean), self.blend.new_item_bias / self.scale)
+        rest = self.item_embeddings[:, self.tower_dimension : -TAIL]
+        if self.seasonality is not None:
+            rest = rest * self.seasonality[:, None]
+        known = np.column_stack([tower, neighbors @ rest, np.zeros(len(mean)), bias])
         return fill(known.astype(np.float32)) * placed[:, None]
 
 
@@ -181,15 +181,8 @@ def compose(signals: Signals, blend: Blend) -> Space:
         blend=blend,
         tower_length=TOWER_LENGTH,
         low_pass=associations.low_pass,
-        appeal=_in_scores(signals),
+        seasonality=signals.seasonality,
     )
-
-
-def _in_scores(signals: Signals) -> Floats:
-    """Compute what the appeal of items adds to a score, [I]: in units of how much scores differ."""
-    learned = signals.associations.items[signals.tower.learned]
-    length = np.sqrt(np.square(learned).sum(axis=1).mean()) if len(learned) else 0.0
-    return np.asarray(APPEAL * length * signals.appeal, np.float32)
 
 
 def fill(known: Floats) -> Floats:
@@ -223,7 +216,7 @@ def fit_new_item_bias(
         space,
         blend=replace(space.blend, new_item_bias=0.0),
         item_embeddings=space.item_embeddings[rest],
-        appeal=None if space.appeal is None else space.appeal[rest],
+        seasonality=signals.seasonality[rest],
     )
     placed = neutral.place(weights)  # [N, F]
     old = _old_lists(space, validation, new)
@@ -311,6 +304,6 @@ def signals_of(interactions: Interactions, tower: TrainedModel) -> Signals:
         tower=tower,
         associations=associations,
         popularity=popularity(interactions, half_life_days=half_life),
-        # Of late is what associations predict.
-        appeal=appeal(interactions, half_life_days=half_life / 2),
+        # Over what associations predict, so that their length comes to mean the season ahead.
+        seasonality=seasonality(interactions, half_life_days=half_life / 2),
     )

@@ -150,20 +150,20 @@ def read_active(engine: Engine, item_ids: Sequence[str]) -> tuple[Space, float] 
         number = {item: n for n, item in enumerate(item_ids)}
         item_embeddings = np.zeros((len(item_ids), active.dimension), np.float32)
         history_embeddings = np.zeros_like(item_embeddings)
-        appeal = np.zeros(len(item_ids), np.float32)
+        seasonality = np.ones(len(item_ids), np.float32)
         with driver.cursor("active_vectors", binary=True) as cursor:
             cursor.execute(
-                "SELECT item_id, embedding, history_embedding, appeal"
+                "SELECT item_id, embedding, history_embedding, seasonality"
                 " FROM recs.item_embeddings"
                 " WHERE tenant_id = recs.current_tenant() AND model_id = %s",
                 [active.model_id],
             )
-            for item_id, embedding, history, added in cursor:
+            for item_id, embedding, history, season in cursor:
                 n = number.get(item_id)
                 if n is not None:
                     item_embeddings[n] = embedding.to_numpy()
                     history_embeddings[n] = history.to_numpy()
-                    appeal[n] = added
+                    seasonality[n] = season
         space = Space(
             item_embeddings=item_embeddings,
             history_embeddings=history_embeddings,
@@ -173,7 +173,7 @@ def read_active(engine: Engine, item_ids: Sequence[str]) -> tuple[Space, float] 
             learned=np.any(item_embeddings != 0, axis=1),
             blend=_blend(model),
             low_pass=LowPass(model["low_pass_dimension"] or 0, model["low_pass_support"] or 1.0),
-            appeal=appeal,
+            seasonality=seasonality,
         )
         return space, active.trained_until.timestamp() / SECONDS_A_DAY
 

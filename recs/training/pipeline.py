@@ -221,7 +221,7 @@ def _publication(
             space.item_embeddings[learned],
             space.history_embeddings[learned],
             None if encoded.content is None else encoded.content[learned],
-            None if space.appeal is None else space.appeal[learned],
+            None if space.seasonality is None else space.seasonality[learned],
         ),
         users=UserVectors(data.user_ids, users.history, users.support, data.fingerprint),
         terms=encoded.terms,

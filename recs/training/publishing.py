@@ -40,14 +40,14 @@ class ItemVectors:
         embedding: [I, D], unit norm.
         history_embedding: [I, D].
         content_embedding: [I, C], unit norm, a zero row where an item has no content; or None.
-        appeal: [I]; zeros if left out.
+        seasonality: [I]; ones if left out.
     """
 
     item_ids: Sequence[str]
     embedding: Floats
     history_embedding: Floats
     content_embedding: Floats | None = None
-    appeal: Floats | None = None
+    seasonality: Floats | None = None
 
 
 @dataclass(frozen=True)
@@ -240,7 +240,7 @@ def _publish_items(
     columns = {
         "model_id": "int8", "item_id": "text", "embedding": "halfvec",
         "history_embedding": "halfvec", "content_embedding": "halfvec",
-        "appeal": "float4", "source": "text",
+        "seasonality": "float4", "source": "text",
     }  # fmt: skip
     # An insertion order that follows similarity costs the graph recall; a shuffled one does not.
     order = np.random.default_rng(0).permutation(len(items.item_ids))
@@ -250,7 +250,7 @@ def _publish_items(
         _half_vectors(items.embedding, order),
         _half_vectors(items.history_embedding, order),
         _half_vectors(items.content_embedding, order, zero_is_null=True),
-        repeat(0.0) if items.appeal is None else items.appeal[order].tolist(),
+        repeat(1.0) if items.seasonality is None else items.seasonality[order].tolist(),
         repeat("interactions"),
         strict=False,
     )

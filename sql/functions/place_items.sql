@@ -14,17 +14,20 @@ DECLARE
   v_dimension integer;
   v_content_dimension integer;
   v_neighbors integer;
+  v_plain integer;  -- coordinates that know no season: the two-tower part, or all without a blend
   v_rows bigint;
 BEGIN
-  SELECT m.dimension, m.content_dimension, m.content_neighbors
-    INTO v_dimension, v_content_dimension, v_neighbors
+  SELECT m.dimension, m.content_dimension, m.content_neighbors,
+         coalesce(m.tower_dimension, m.dimension)
+    INTO v_dimension, v_content_dimension, v_neighbors, v_plain
     FROM recs.models m WHERE m.tenant_id = p_tenant_id AND m.model_id = p_model_id;
   IF v_content_dimension IS NULL THEN
     RETURN 0;  -- the model knows no content: a new item is found by its newness alone
   END IF;
   -- A new item stands in the middle of the learned items whose content is like its own. Each counts
   -- by the cube of the similarity, and a little by its popularity: what sells is what the new
-  -- item will be compared with. The reference in Python: recs.learning.space.Space.place.
+  -- item will be compared with. What one says by its associations counts more if it is of the
+  -- season ahead. The reference in Python: recs.learning.space.Space.place.
   EXECUTE format($q$
     WITH new AS MATERIALIZED (
       SELECT i.item_id,
@@ -43,17 +46,18 @@ BEGIN
     ), placed AS (
       SELECT n.item_id, n.content,
              array_fill((1 / sum(k.weight))::real, ARRAY[$3])::vector
-               * sum(array_fill(k.weight, ARRAY[$3])::vector * k.embedding) AS mean,
+               * sum((array_fill(k.weight, ARRAY[$4])
+                      || array_fill(k.weight * k.seasonality, ARRAY[$3 - $4]))::vector
+                     * k.embedding) AS mean,
              array_fill((1 / sum(k.weight))::real, ARRAY[$3])::vector
-               * sum(array_fill(k.weight, ARRAY[$3])::vector * k.history) AS history,
-             sum(k.weight * k.appeal) / sum(k.weight) AS appeal
+               * sum(array_fill(k.weight, ARRAY[$3])::vector * k.history) AS history
       FROM new n
       CROSS JOIN LATERAL (
         SELECT e.embedding::vector AS embedding, e.history_embedding::vector AS history,
-               e.appeal,
+               e.seasonality,
                (e.similarity ^ 3 * greatest(coalesce(p.popularity, 0), 1e-3) ^ 0.1)::real AS weight
         FROM (
-          SELECT x.item_id, x.embedding, x.history_embedding, x.appeal,
+          SELECT x.item_id, x.embedding, x.history_embedding, x.seasonality,
                  -(x.content_embedding::halfvec(%2$s) <#> n.content) AS similarity
           FROM recs.item_embeddings x
           WHERE x.tenant_id = $1 AND x.model_id = %1$s AND x.source = 'interactions'
@@ -77,7 +81,7 @@ BEGIN
              array_fill((m.new_item_tower / m.embedding_scale)::real, ARRAY[m.tower_dimension])::vector
                * l2_normalize(subvector(p.mean, 1, m.tower_dimension))
              || subvector(p.mean, m.tower_dimension + 1, $3 - m.tower_dimension - 3)
-             || ARRAY[0, (m.new_item_bias + p.appeal) / m.embedding_scale]::real[]::vector) END::halfvec,
+             || ARRAY[0, m.new_item_bias / m.embedding_scale]::real[]::vector) END::halfvec,
            p.history::halfvec, p.content, 'content'
     FROM placed p
     JOIN recs.models m ON m.tenant_id = $1 AND m.model_id = %1$s
@@ -87,7 +91,7 @@ BEGIN
           content_embedding = excluded.content_embedding
       WHERE recs.item_embeddings.source = 'content'$q$,
     p_model_id, v_content_dimension, v_neighbors)
-    USING p_tenant_id, p_item_ids, v_dimension;
+    USING p_tenant_id, p_item_ids, v_dimension, v_plain;
   GET DIAGNOSTICS v_rows = ROW_COUNT;
   RETURN v_rows;
 END

@@ -93,5 +93,5 @@ def noise(seed: int, *, n_items: int = 40, tower: int = 6, associations: int = 5
             LowPass(associations // 2, 4.0),
         ),
         popularity=(generator.permutation(n_items) / (n_items - 1)).astype(np.float32),
-        appeal=generator.normal(size=n_items).astype(np.float32),
+        seasonality=generator.uniform(0.5, 2, n_items).astype(np.float32),
     )

@@ -30,7 +30,7 @@ def case(data: Interactions) -> Case:
         tower=train(known, config=CONFIG),
         associations=fit_associations(known.matrix(known.weight), dimension=32, ridge=30),
         popularity=popularity(known, half_life_days=np.inf),
-        appeal=np.zeros(known.n_items, np.float32),
+        seasonality=np.ones(known.n_items, np.float32),
     )
     return data, validation, signals
 

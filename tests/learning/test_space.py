@@ -54,17 +54,14 @@ def slow_place(space: Space, signals: Signals, near: Mapping[int, float]) -> np.
     blend = space.blend
     assert blend is not None
     tower = direction(weighted_sum(signals.tower.item_embeddings, near)) * blend.new_item_tower
-    associations = weighted_sum(signals.associations.items, near)
-    added = blend.new_item_bias + slow_appeal(signals, near)
-    parts = [space.tower_length * tower, associations, [0, added]]
+    associations = weighted_sum(signals.associations.items, seasonal(near, signals))
+    parts = [space.tower_length * tower, associations, [0, blend.new_item_bias]]
     return np.concatenate(parts) / space.scale
 
 
-def slow_appeal(signals: Signals, near: Mapping[int, float]) -> float:
-    """Compute what its neighbours, whose weights sum to one, add to the score of a new item."""
-    squares = [float(z @ z) for z in signals.associations.items.astype(np.float64)]
-    unit = 0.15 * math.sqrt(sum(squares) / len(squares))
-    return unit * sum(weight * float(signals.appeal[item]) for item, weight in near.items())
+def seasonal(near: Mapping[int, float], signals: Signals) -> dict[int, float]:
+    """Weigh neighbours, whose weights sum to one, by the season."""
+    return {item: weight * float(signals.seasonality[item]) for item, weight in near.items()}
 
 
 @settings(deadline=None)
@@ -170,8 +167,8 @@ def test_a_new_item_is_scored_on_the_scale_of_the_others(
         near = dict(zip(neighbors[row].indices, neighbors[row].data, strict=True))
         guess = direction(weighted_sum(signals.tower.item_embeddings, near))
         score = blend.tower_weight * share * blend.new_item_tower * float(taste @ guess)
-        score += float(speaks @ weighted_sum(signals.associations.items, near))
-        score += blend.new_item_bias + slow_appeal(signals, near)
+        score += float(speaks @ weighted_sum(signals.associations.items, seasonal(near, signals)))
+        score += blend.new_item_bias
         score /= max(1, float(np.linalg.norm(slow_place(space, signals, near))))
         assert factor * product == pytest.approx(score, abs=1e-5 * max(1, np.abs(old).max()))
 
