@@ -1,9 +1,9 @@
 """What the season ahead will ask for more of than of late: what sold then, a year ago.
 
-An item that is learned says by its vector what it sells of late. A new one, which nobody has bought
-yet, will be wanted in the season ahead: its neighbours of that season say more of it. In a gift
-shop that was worth a tenth of its new items' recall in autumn, and cost nothing in spring.
-Regulars and newcomers, asked for items that are learned, gained nothing by it.
+The vector of a learned item says by its length what sells of late. A new one, which nobody has
+bought yet, will be wanted in the season ahead: its neighbours of that season say more of it. On
+validation data of a gift shop that was worth 7 % of its new items' recall in autumn, and cost
+nothing in spring. For items that are learned it was of no use.
 """
 
 from __future__ import annotations
