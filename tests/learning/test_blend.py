@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recs.learning import TIMELESS, Interactions, TrainingConfig, train
-from recs.learning.associations import fit_associations
+from recs.learning.associations import Associations, fit_associations
 from recs.learning.blend import KNOWN_ITEMS, Blend, Signals, fit_blend, replay
 from recs.learning.popularity import popularity
 from recs.learning.trained import unit_rows
@@ -211,6 +211,33 @@ def test_where_newcomers_decide_they_are_served_clearly_better_than_by_the_defau
     assert blend.tower_weight > Blend().tower_weight
     gains = [value(blend, noisy, n) / value(Blend(), noisy, n) for n in blend.curve]
     assert np.mean(gains) > 1.05
+
+
+@pytest.mark.parametrize(("share", "leaves"), [(0.2, False), (0.4, True)])
+def test_a_two_tower_that_would_gain_a_few_percent_keeps_its_default_where_things_are_dated(
+    share: float, leaves: bool
+) -> None:
+    dated = planted(predictability=0.8, n_users=400, n_items=96, length=20, with_times=True)
+    data, validation, signals = case(dated)
+    few = {"users": validation.users[:29], "held_out": validation.held_out[:29]}
+    real, nothing = signals.associations, noise(0, n_items=96, associations=32).associations
+    blurred = Associations(
+        *(
+            ((1 - share) * a + share * b * np.linalg.norm(a) / np.linalg.norm(b)).astype(np.float32)
+            for a, b in ((real.history, nothing.history), (real.items, nothing.items))
+        )
+    )
+    signals = replace(signals, associations=blurred)
+    blend = fit_blend(data, replace(validation, **few), signals)
+    better = blend if leaves else Blend(tower_support=10)
+    gains = [
+        value(better, (data, validation, signals), n)
+        / value(Blend(), (data, validation, signals), n)
+        for n in blend.curve
+    ]
+    assert np.mean(gains) > (1.05 if leaves else 1.02)
+    changed = (blend.tower_weight, blend.tower_support) != (0.8, 100)
+    assert changed == leaves
 
 
 def test_without_newcomers_regular_users_decide_and_are_served_clearly_better(noisy: Case) -> None:
