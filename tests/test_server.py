@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
@@ -76,3 +79,15 @@ def test_a_server_that_was_stopped_is_started_again_by_the_same_process(
     finally:
         server.stop(folder)
     assert not server.stop(folder)
+
+
+def test_finding_the_server_warns_nobody_of_a_missing_runtime_directory() -> None:
+    without = {name: value for name, value in os.environ.items() if name != "XDG_RUNTIME_DIR"}
+    found = subprocess.run(
+        [sys.executable, "-W", "always", "-c", "from recs import server; server._programs()"],
+        env=without,
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 0, found.stderr
+    assert "XDG_RUNTIME_DIR" not in found.stderr
