@@ -230,11 +230,8 @@ def test_a_two_tower_that_would_gain_a_few_percent_keeps_its_default_where_thing
     signals = replace(signals, associations=blurred)
     blend = fit_blend(data, replace(validation, **few), signals)
     better = blend if leaves else Blend(tower_support=10)
-    gains = [
-        value(better, (data, validation, signals), n)
-        / value(Blend(), (data, validation, signals), n)
-        for n in blend.curve
-    ]
+    blurry = data, validation, signals
+    gains = [value(better, blurry, n) / value(Blend(), blurry, n) for n in blend.curve]
     assert np.mean(gains) > (1.05 if leaves else 1.02)
     changed = (blend.tower_weight, blend.tower_support) != (0.8, 100)
     assert changed == leaves
