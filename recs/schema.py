@@ -208,8 +208,12 @@ models = Table(
         comment="of the part of associations that is a low-pass filter; the first of them",
     ),
     Column(
-        "low_pass_support", Double,
-        comment="distinct items of a user at which it counts half",
+        "detail_dimension", Integer,
+        comment="of the part of associations that is fine detail; the last of them",
+    ),
+    Column(
+        "association_support", Double,
+        comment="distinct items of a user at which either counts half",
     ),
     Column(
         "popularity_weight", Double,
@@ -246,7 +250,11 @@ models = Table(
         "low_pass_dimension BETWEEN 0 AND dimension - tower_dimension - 3",
         name="low_pass_dimension",
     ),
-    CheckConstraint("low_pass_support > 0", name="low_pass_support"),
+    CheckConstraint("association_support > 0", name="association_support"),
+    CheckConstraint(
+        "detail_dimension BETWEEN 0 AND dimension - tower_dimension - 3 - low_pass_dimension",
+        name="detail_dimension",
+    ),
     CheckConstraint("popularity_weight >= 0", name="popularity_weight"),
     CheckConstraint("new_item_tower >= 0", name="new_item_tower"),
     CheckConstraint("new_item_bias >= 0", name="new_item_bias"),
@@ -257,8 +265,9 @@ models = Table(
     ),
     CheckConstraint(
         "num_nulls(tower_dimension, tower_weight, tower_support, low_pass_dimension,"
-        " low_pass_support, popularity_weight, new_item_tower, new_item_bias, embedding_scale)"
-        " IN (0, 9)",
+        " detail_dimension, association_support, popularity_weight,"
+        " new_item_tower, new_item_bias, embedding_scale)"
+        " IN (0, 10)",
         name="blend",
     ),
     comment="model versions; the vectors of each lie in partitions of their own",

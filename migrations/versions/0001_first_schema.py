@@ -199,8 +199,12 @@ def upgrade() -> None:
             comment="of the part of associations that is a low-pass filter; the first of them",
         ),
         sa.Column(
-            "low_pass_support", sa.Double,
-            comment="distinct items of a user at which it counts half",
+            "detail_dimension", sa.Integer,
+            comment="of the part of associations that is fine detail; the last of them",
+        ),
+        sa.Column(
+            "association_support", sa.Double,
+            comment="distinct items of a user at which either counts half",
         ),
         sa.Column(
             "popularity_weight", sa.Double,
@@ -241,7 +245,13 @@ def upgrade() -> None:
             "low_pass_dimension BETWEEN 0 AND dimension - tower_dimension - 3",
             name=op.f("models_low_pass_dimension_check"),
         ),
-        sa.CheckConstraint("low_pass_support > 0", name=op.f("models_low_pass_support_check")),
+        sa.CheckConstraint(
+            "association_support > 0", name=op.f("models_association_support_check")
+        ),
+        sa.CheckConstraint(
+            "detail_dimension BETWEEN 0 AND dimension - tower_dimension - 3 - low_pass_dimension",
+            name=op.f("models_detail_dimension_check"),
+        ),
         sa.CheckConstraint("popularity_weight >= 0", name=op.f("models_popularity_weight_check")),
         sa.CheckConstraint("new_item_tower >= 0", name=op.f("models_new_item_tower_check")),
         sa.CheckConstraint("new_item_bias >= 0", name=op.f("models_new_item_bias_check")),
@@ -252,8 +262,9 @@ def upgrade() -> None:
         ),
         sa.CheckConstraint(
             "num_nulls(tower_dimension, tower_weight, tower_support, low_pass_dimension,"
-            " low_pass_support, popularity_weight, new_item_tower, new_item_bias, embedding_scale)"
-            " IN (0, 9)",
+            " detail_dimension, association_support, popularity_weight,"
+            " new_item_tower, new_item_bias, embedding_scale)"
+            " IN (0, 10)",
             name=op.f("models_blend_check"),
         ),
         schema=S,

@@ -9,12 +9,11 @@ and whom a single item speaks for.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
-from sklearn.utils.extmath import randomized_svd
 
 from recs.learning.graph import Graph
 from recs.learning.interactions import Floats
@@ -23,30 +22,40 @@ DIMENSION = 128
 RANK_FACTOR = 2  # rank of the SVD, times the dimension
 RIDGE = 300.0
 POWER_ITERATIONS = 4
+OVERSAMPLED = 16
+CELLS = 1 << 24  # of users by signals held at once
 
 Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class LowPass:
-    """Which part of associations is a low-pass filter, and how it fades with what is known.
+class Fading:
+    """What the parts of a sum of associations count by the number n of distinct items it is of.
+
+    The first coordinates are a low-pass filter, which counts s / (n + s): it is for newcomers. The
+    last ones are the detail of EASE, which counts n / (n + s): one item says too little to be read
+    so closely, twenty do. Those between count 1.
 
     Args:
-        dimension: of the first coordinates, which are that.
-        support: distinct items of a user at which it counts half.
+        low_pass_dimension: how many coordinates are the low-pass filter.
+        detail_dimension: how many coordinates are detail.
+        support: s, distinct items at which either counts half.
     """
 
-    dimension: int = 0
+    low_pass_dimension: int = 0
+    detail_dimension: int = 0
     support: float = 1.0
 
     def fade(self, sums: Floats, support: NDArray[np.integer]) -> Floats:
-        """Weigh sums [U, D] of users of n = `support` [U] items: by l / (n + l), l = self.support.
+        """Weigh sums [U, D] of users of n = `support` [U] items.
 
         This is the reference for sql/functions/blend_user.sql.
         """
         faded = sums.copy()
-        share = self.support / (support + self.support)
-        faded[:, : self.dimension] *= share[:, None].astype(np.float32)
+        n = support[:, None].astype(np.float32)
+        faded[:, : self.low_pass_dimension] *= self.support / (n + self.support)
+        detail = sums.shape[1] - self.detail_dimension
+        faded[:, detail:] *= n / (n + self.support)
         return faded
 
 
@@ -58,17 +67,17 @@ class Associations:
         history: r, what one interaction with an item adds to a user, [I, D].
         items: z, [I, D]; norms are free, at most 1 (of two kinds side by side, the root of 2),
             and grow with popularity.
-        low_pass: the part that fades.
+        fading: what their parts count by how many items a user is known by.
     """
 
     history: Floats
     items: Floats
-    low_pass: LowPass = LowPass()
+    fading: Fading = Fading()
 
     def sums(self, weights: sp.csr_matrix) -> Floats:
         """Compute v of users, [U, D], from histories [U, I] of which no weight is zero."""
         sums = np.asarray(weights @ self.history, np.float32)
-        return self.low_pass.fade(sums, np.diff(weights.indptr))
+        return self.fading.fade(sums, np.diff(weights.indptr))
 
 
 def fit_associations(
@@ -86,16 +95,15 @@ def fit_associations(
     now, from everything that was. B minimises |Y - X B|^2 + ridge |B|^2 with a zero diagonal:
     B = P (X^T Y - diag(m)), P = (X^T X + ridge I)^-1, m_j = (P X^T Y)_jj / P_jj.
     With X ~ U S V^T and f = S^2 / (S^2 + ridge), P = (I - V f V^T) / ridge, so B = V M off the
-    diagonal, where M = S / (S^2 + ridge) U^T Y + f V^T diag(m) / ridge. The best approximation
-    of B of rank D is r z^T. It generalises better than B itself where a user is known by few items.
+    diagonal, where M = (S^2 + ridge)^-1 V^T X^T Y + f V^T diag(m) / ridge. The best approximation
+    of B of rank D is r z^T, its coordinates in the order of what they contribute: the first of them
+    generalise best where a user is known by few items.
     """
     size = min(rank or RANK_FACTOR * dimension, *weights.shape)
-    left, singular, right = randomized_svd(
-        weights.astype(np.float64), size, n_iter=POWER_ITERATIONS, random_state=seed
-    )
-    vectors, shrinkage = right.T, singular**2 / (singular**2 + ridge)  # V [I, R], f [R]
-    wanted = weights if targets is None else targets
-    mixed = (singular / (singular**2 + ridge))[:, None] * np.asarray((wanted.T @ left).T)  # [R, I]
+    vectors, squares = _leading_signals(weights, size, seed=seed)  # V [I, R], S^2 [R]
+    shrinkage = squares / (squares + ridge)  # f
+    projected = _through(weights, weights if targets is None else targets, vectors)  # Y^T X V
+    mixed = (projected / (squares + ridge)).T  # [R, I]
     inverse_diagonal = np.maximum(1 - np.square(vectors) @ shrinkage, 1e-6) / ridge  # P_jj
     multiplier = np.einsum("ir,ri->i", vectors, mixed) / inverse_diagonal  # m
     mixed += shrinkage[:, None] * vectors.T * (multiplier / ridge)
@@ -104,6 +112,30 @@ def fit_associations(
     # A catalog of fewer items than dimensions leaves the rest zero: the layout does not change.
     history, items = (np.pad(x, ((0, 0), (0, dimension - x.shape[1]))) for x in found)
     return Associations(history.astype(np.float32), items.astype(np.float32))
+
+
+def _leading_signals(weights: sp.csr_matrix, size: int, *, seed: int) -> tuple[Matrix, Matrix]:
+    """Compute V [I, R] and S^2 [R] of X ~ U S V^T, by subspace iteration on X^T X.
+
+    U, which has a row for every user, is never laid out.
+    """
+    n_items = weights.shape[1]
+    basis = np.random.default_rng(seed).normal(size=(n_items, min(size + OVERSAMPLED, n_items)))
+    for _ in range(POWER_ITERATIONS + 1):
+        basis = np.linalg.qr(_through(weights, weights, basis))[0]
+    squares, rotation = np.linalg.eigh(basis.T @ _through(weights, weights, basis))
+    largest = slice(None, -size - 1, -1)
+    return basis @ rotation[:, largest], np.maximum(squares[largest], 0)
+
+
+def _through(weights: sp.csr_matrix, targets: sp.csr_matrix, values: Matrix) -> Matrix:
+    """Compute Y^T X values, [I, K], a block of users at a time."""
+    total = np.zeros_like(values)
+    step = max(1, CELLS // values.shape[1])
+    for start in range(0, weights.shape[0], step):
+        block = slice(start, start + step)
+        total += targets[block].T @ (weights[block] @ values)
+    return total
 
 
 def fit_low_pass(
@@ -130,21 +162,24 @@ def join(
     weights: sp.csr_matrix,
     *,
     share: float,
+    detail_dimension: int = 0,
     support: float,
 ) -> Associations:
     """Put both kinds of associations side by side, the first fading from `share` of the second.
 
-    It has that share of the median strength over the histories `weights` [U, I] before it fades.
-    Both together are scaled to the strength of EASE there, so what is added to a score by a number
-    keeps its worth.
+    It has that share of the median strength over the histories `weights` [U, I] before anything
+    fades. Both together are scaled to the strength of EASE there, so what is added to a score by a
+    number keeps its worth. A filter of no dimensions leaves EASE as it is.
     """
+    if not low_pass.items.shape[1]:
+        return replace(ease, fading=Fading(0, detail_dimension, support))
     strengths = [np.linalg.norm(weights @ part.history, axis=1) for part in (low_pass, ease)]
     both = (strengths[0] > 0) & (strengths[1] > 0)
     ratio = float(np.median(strengths[1][both] / strengths[0][both])) if both.any() else 1.0
     total = float(np.hypot(1, share))
     history = np.column_stack([share * ratio * low_pass.history, ease.history]) / total
     items = np.column_stack([low_pass.items, ease.items])
-    fading = LowPass(low_pass.items.shape[1], support)
+    fading = Fading(low_pass.items.shape[1], detail_dimension, support)
     return Associations(history.astype(np.float32), items.astype(np.float32), fading)
 
 
@@ -169,7 +204,7 @@ class _Ease:
         By subspace iteration (Halko, Martinsson and Tropp 2011).
         """
         n_items = len(self._vectors)
-        oversampled = min(dimension + 16, n_items)
+        oversampled = min(dimension + OVERSAMPLED, n_items)
         basis = np.random.default_rng(seed).normal(size=(n_items, oversampled))
         for _ in range(POWER_ITERATIONS):
             basis = np.linalg.qr(self.times(basis))[0]

@@ -42,10 +42,10 @@ class Blend:
         score = tower_weight s t_u . q_j  +  v_u . z_j  +  popularity_weight f / |v| pop_j
 
     with s = n / (n + tower_support) and f = 10 / (n + 10): t is the unit vector of the two-tower
-    model, v the sum of what the known items say by association, its low-pass part weighted by
-    l / (n + l), l = low_pass.support of the associations, and v_u its direction, pop_j
-    popularity of the best seller's. What needs many interactions grows with n, what needs none
-    fades with it, and by 1 / |v| it is a prior that is worth a fixed number of interactions.
+    model, v the sum of what the known items say by association, its parts as they count at n items
+    (see Fading of the associations), and v_u its direction, pop_j popularity of the best seller's.
+    What needs many interactions grows with n, what needs none fades with it, and by 1 / |v| it is a
+    prior that is worth a fixed number of interactions.
 
     A new item has no interactions: its place in the two-tower space is a guess, and counts
     new_item_tower of a learned one; new_item_bias is added to its score, for it has no popularity.

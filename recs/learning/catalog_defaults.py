@@ -19,37 +19,42 @@ class CatalogDefaults:
         tower_weight: of the two-tower model in the blend, where nothing else is clearly better.
         tower_support: distinct items of a user at which it counts half of that.
         ease_factor: dimensions of EASE, in units of the configured association dimension.
+        coarse_factor: those that count at any number of known items; the rest are detail.
         low_pass_factor: of the low-pass filter, at most, in the same units.
         low_pass_share: strength of the filter, where EASE has 1.
-        low_pass_support: distinct items of a user at which it counts half of that.
+        association_support: distinct items of a user at which detail counts half, and the low-pass
+            filter half of that.
         sharp: try the second, sharper temperature too; a shop overfits at it.
     """
 
     tower_weight: float
     tower_support: float
     ease_factor: float
+    coarse_factor: float
     low_pass_factor: float
     low_pass_share: float
-    low_pass_support: float
+    association_support: float
     sharp: bool
 
 
 SHOP = CatalogDefaults(
     tower_weight=0.8,
     tower_support=100.0,
-    ease_factor=1.0,
+    ease_factor=4.0,
+    coarse_factor=0.25,
     low_pass_factor=0.5,
     low_pass_share=0.7,
-    low_pass_support=5.0,
+    association_support=5.0,
     sharp=False,
 )
 LARGE = CatalogDefaults(
     tower_weight=0.4,  # the filter knows half of it already
     tower_support=1.0,
     ease_factor=2.0,
+    coarse_factor=2.0,  # no detail
     low_pass_factor=2.0,
     low_pass_share=2.0,
-    low_pass_support=1e6,  # it does not fade
+    association_support=1e6,  # the filter does not fade
     sharp=True,
 )
 

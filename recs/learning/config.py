@@ -37,9 +37,9 @@ class TrainingConfig:
 
     Args:
         dimension: D of the two-tower model's vectors.
-        association_dimension: of the vectors of EASE in a shop, see associations; half as many of
-            the low-pass filter go with them, or one for 64 users. Large catalogs have more, see
-            catalog_defaults; newcomers of small shops are served worse by as many.
+        association_dimension: unit that the dimensions of associations are measured in, see
+            catalog_defaults: in a shop EASE has four times as many, and the low-pass filter half as
+            many, or one for 64 users.
         temperature: logits are cosine / temperature.
         sharp_temperature: in large catalogs tried too, with the best timescale, and taken where it
             is clearly better.

@@ -9,7 +9,7 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
-from recs.learning.associations import LowPass, fit_associations, fit_low_pass, join
+from recs.learning.associations import Fading, fit_associations, fit_low_pass, join
 from recs.learning.blend import Blend, Signals, fit_blend
 from recs.learning.catalog_defaults import catalog_defaults
 from recs.learning.cold_items import neighbor_weights
@@ -51,12 +51,12 @@ class Space:
         history  (p, r, 0, 0, 0)
         user     (tower_weight s t / l, v / |v|, popularity_weight f / |v|, 1, 0), then unit
 
-    with (t, v) = sum_i w_i (p_i, r_i), t scaled to norm 1, v after its low-pass part has faded; see
-    Blend. The filling gives all items
-    the norm 1 without touching a score, since the user has 0 there (Bachrach et al. 2014): an HNSW
-    index over inner products of unequal norms would find nothing. The first part has a
-    length l of 2, so that norms differ little and little filling is needed: the more there is, the
-    closer together items lie, and the more of them a search of the graph misses.
+    with (t, v) = sum_i w_i (p_i, r_i), t scaled to norm 1, v with its parts as they count at that
+    many items; see Blend and Fading. The filling gives all items the norm 1 without touching a
+    score, since the user has 0 there (Bachrach et al. 2014): an HNSW index over inner products of
+    unequal norms would find nothing. The first part has a length l of 2, so that norms differ
+    little and little filling is needed: the more there is, the closer together items lie, and the
+    more of them a search of the graph misses.
 
     Args:
         item_embeddings: [I, F], unit rows; F = T + A + 3.
@@ -67,7 +67,7 @@ class Space:
         learned: [I], false where nobody has interacted with an item.
         blend: None where vectors are compared as they are, made by somebody else.
         tower_length: norm of the first part of an item, before the scale.
-        low_pass: the part of associations that fades.
+        fading: what the parts of associations count by how many items a user is known by.
         seasonality: [I], what an item's associations are multiplied by where they say what a new
             item is; ones if left out.
     """
@@ -80,7 +80,7 @@ class Space:
     learned: NDArray[np.bool_]
     blend: Blend | None
     tower_length: float = 1.0
-    low_pass: LowPass = field(default_factory=LowPass)
+    fading: Fading = field(default_factory=Fading)
     seasonality: Floats | None = None
 
     def pool(self, interactions: Interactions) -> PooledUsers:
@@ -98,7 +98,7 @@ class Space:
         if self.blend is None:
             return unit_rows(history)
         towers = history[:, : self.tower_dimension]
-        sums = self.low_pass.fade(history[:, self.tower_dimension : -TAIL], support)
+        sums = self.fading.fade(history[:, self.tower_dimension : -TAIL], support)
         tower, prior = self.blend.weights(support)
         tower = tower / np.float32(self.tower_length)
         strength = np.maximum(np.linalg.norm(sums, axis=1), 1e-6)
@@ -180,7 +180,7 @@ def compose(signals: Signals, blend: Blend) -> Space:
         learned=tower.learned,
         blend=blend,
         tower_length=TOWER_LENGTH,
-        low_pass=associations.low_pass,
+        fading=associations.fading,
         seasonality=signals.seasonality,
     )
 
@@ -285,21 +285,18 @@ def signals_of(interactions: Interactions, tower: TrainedModel) -> Signals:
         interactions.matrix(interactions.history_weights(days))
         for days in (half_life, half_life / 2)
     )
-    suited = catalog_defaults(interactions.n_items)
-    dimension = int(config.association_dimension * suited.ease_factor)
-    associations = fit_associations(weights, targets, dimension=dimension, seed=config.seed)
+    suited, unit = catalog_defaults(interactions.n_items), config.association_dimension
+    dimension = min(int(unit * suited.ease_factor), interactions.n_items)
     n_users = int((interactions.lengths > 0).sum())
-    most = int(config.association_dimension * suited.low_pass_factor)
-    n_signals = min(most, n_users // USERS_PER_SIGNAL)
-    if n_signals:
-        low_pass = fit_low_pass(weights, dimension=n_signals, seed=config.seed)
-        associations = join(
-            low_pass,
-            associations,
-            weights,
-            share=suited.low_pass_share,
-            support=suited.low_pass_support,
-        )
+    n_signals = min(int(unit * suited.low_pass_factor), n_users // USERS_PER_SIGNAL)
+    associations = join(
+        fit_low_pass(weights, dimension=n_signals, seed=config.seed),
+        fit_associations(weights, targets, dimension=dimension, seed=config.seed),
+        weights,
+        share=suited.low_pass_share,
+        detail_dimension=max(0, dimension - int(unit * suited.coarse_factor)),
+        support=suited.association_support,
+    )
     return Signals(
         tower=tower,
         associations=associations,

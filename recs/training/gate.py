@@ -19,7 +19,7 @@ from sqlalchemy import Engine
 
 from recs.database import PIN_SEARCH_PATH, driver_connection
 from recs.learning import Interactions, Space, TrainingConfig
-from recs.learning.associations import LowPass
+from recs.learning.associations import Fading
 from recs.learning.blend import Blend
 from recs.learning.interactions import decay
 from recs.learning.validation import Validation, hold_out, score, split_at
@@ -172,7 +172,7 @@ def read_active(engine: Engine, item_ids: Sequence[str]) -> tuple[Space, float] 
             half_life_days=model["history_half_life"] or math.inf,
             learned=np.any(item_embeddings != 0, axis=1),
             blend=_blend(model),
-            low_pass=LowPass(model["low_pass_dimension"] or 0, model["low_pass_support"] or 1.0),
+            fading=_fading(model),
             seasonality=seasonality,
         )
         return space, active.trained_until.timestamp() / SECONDS_A_DAY
@@ -180,7 +180,8 @@ def read_active(engine: Engine, item_ids: Sequence[str]) -> tuple[Space, float] 
 
 _MODEL = """
 SELECT history_half_life, tower_dimension, tower_weight, tower_support, low_pass_dimension,
-       low_pass_support, popularity_weight, new_item_tower, new_item_bias, embedding_scale
+       detail_dimension, association_support, popularity_weight, new_item_tower, new_item_bias,
+       embedding_scale
 FROM recs.models WHERE model_id = %s"""
 
 
@@ -188,6 +189,14 @@ def _blend(model: Mapping[str, Any]) -> Blend | None:
     if model["tower_dimension"] is None:
         return None
     return Blend(**{f.name: model[f.name] for f in fields(Blend) if f.name in model})
+
+
+def _fading(model: Mapping[str, Any]) -> Fading:
+    if model["tower_dimension"] is None:
+        return Fading()
+    return Fading(
+        model["low_pass_dimension"], model["detail_dimension"], model["association_support"]
+    )
 
 
 def _score(space: Space, validation: Validation) -> Figures:

@@ -84,7 +84,8 @@ class BlendWeights:
     tower_weight: float
     tower_support: float
     low_pass_dimension: int
-    low_pass_support: float
+    detail_dimension: int
+    association_support: float
     popularity_weight: float
     new_item_tower: float
     new_item_bias: float
@@ -361,7 +362,8 @@ def _mark_ready(driver: psycopg.Connection[Any], model_id: int, publication: Pub
         " content_dimension = %(content_dimension)s, history_half_life = %(history_half_life)s,"
         " trained_until = %(trained_until)s, tower_dimension = %(tower_dimension)s,"
         " tower_weight = %(tower_weight)s, tower_support = %(tower_support)s,"
-        " low_pass_dimension = %(low_pass_dimension)s, low_pass_support = %(low_pass_support)s,"
+        " low_pass_dimension = %(low_pass_dimension)s, detail_dimension = %(detail_dimension)s,"
+        " association_support = %(association_support)s,"
         " popularity_weight = %(popularity_weight)s, new_item_tower = %(new_item_tower)s,"
         " new_item_bias = %(new_item_bias)s, embedding_scale = %(embedding_scale)s,"
         " parameters = parameters || %(parameters)s::jsonb,"

@@ -21,10 +21,7 @@ BEGIN
     PERFORM recs.check_k(p_k);
   END IF;
   -- Most users did nothing since training: their stored sum, if it still fits, is all it takes.
-  SELECT m.model_id,
-         l2_normalize(recs.blend_user(u.history, u.support, m.tower_dimension, m.tower_weight,
-                                      m.tower_support, m.low_pass_dimension, m.low_pass_support,
-                                      m.popularity_weight))
+  SELECT m.model_id, l2_normalize(recs.blend_user(u.history, u.support, m))
     INTO v_model_id, v_embedding
     FROM recs.models m
     LEFT JOIN recs.user_embeddings u

@@ -7,7 +7,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
   v_tenant text := recs.current_tenant();
-  v_model record;
+  v_model recs.models;
   v_history vector;
   v_support integer;
   v_fingerprint bigint;
@@ -15,10 +15,7 @@ DECLARE
   v_all integer;
   v_recent integer;
 BEGIN
-  SELECT m.model_id, m.dimension, m.history_half_life, m.trained_until, m.tower_dimension,
-         m.tower_weight, m.tower_support, m.low_pass_dimension, m.low_pass_support,
-         m.popularity_weight
-    INTO v_model
+  SELECT m.* INTO v_model
     FROM recs.models m
     WHERE m.tenant_id = v_tenant
       AND CASE WHEN p_model_id IS NULL THEN m.state = 'active' ELSE m.model_id = p_model_id END;
@@ -40,9 +37,7 @@ BEGIN
   ELSIF v_recent = 0 THEN
     RETURN QUERY
       SELECT v_history,
-             l2_normalize(recs.blend_user(v_history, v_support, v_model.tower_dimension,
-               v_model.tower_weight, v_model.tower_support, v_model.low_pass_dimension,
-               v_model.low_pass_support, v_model.popularity_weight)),
+             l2_normalize(recs.blend_user(v_history, v_support, v_model)),
              v_support, 0, true;
     RETURN;
   END IF;
@@ -77,9 +72,7 @@ BEGIN
       WHERE s.sum IS NOT NULL
     )
     SELECT s.history,
-           l2_normalize(recs.blend_user(s.history, s.support, v_model.tower_dimension,
-             v_model.tower_weight, v_model.tower_support, v_model.low_pass_dimension,
-             v_model.low_pass_support, v_model.popularity_weight)),
+           l2_normalize(recs.blend_user(s.history, s.support, v_model)),
            s.support, v_recent, v_history IS NOT NULL
     FROM summed s;
 END

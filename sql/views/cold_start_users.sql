@@ -18,11 +18,9 @@ FROM (
 JOIN recs.models m ON m.tenant_id = u.tenant_id AND m.state = 'active'
 CROSS JOIN LATERAL recs.user_vector(u.user_id, m.model_id) v
 CROSS JOIN LATERAL (
-  SELECT recs.blend_user(v.history, v.support, m.tower_dimension, m.tower_weight, m.tower_support,
-                         m.low_pass_dimension, m.low_pass_support, m.popularity_weight)
-           AS everything,
-         recs.blend_user(v.history, v.support, m.tower_dimension, m.tower_weight, m.tower_support,
-                         m.low_pass_dimension, m.low_pass_support, 0) AS all_but_popularity
+  SELECT recs.blend_user(v.history, v.support, m) AS everything,
+         recs.blend_user(v.history, v.support, m, p_with_popularity => false)
+           AS all_but_popularity
 ) b
 CROSS JOIN LATERAL (
   SELECT l2_normalize(avg(h.content_embedding::vector))::halfvec AS content

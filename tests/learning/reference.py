@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from recs.learning import TIMELESS, Space, TrainedModel, TrainingConfig
-from recs.learning.associations import Associations, LowPass
+from recs.learning.associations import Associations, Fading
 from recs.learning.blend import Blend, Signals
 from recs.learning.interactions import Floats
 from recs.learning.trained import unit_rows
@@ -38,14 +38,16 @@ def slow_scores(blend: Blend, signals: Signals, known: Mapping[int, float]) -> l
 
 
 def faded(sums: np.ndarray, size: int, associations: Associations) -> np.ndarray:
-    """Weigh the low-pass part of the sum of so many items."""
-    low_pass = associations.low_pass
-    return np.array(
-        [
-            value * (low_pass.support / (size + low_pass.support) if n < low_pass.dimension else 1)
-            for n, value in enumerate(sums)
-        ]
-    )
+    """Weigh the first coordinates of the sum of so many items, and the last ones."""
+    fading, weighed = associations.fading, []
+    for n, value in enumerate(sums):
+        if n < fading.low_pass_dimension:
+            weighed.append(value * fading.support / (size + fading.support))
+        elif n >= len(sums) - fading.detail_dimension:
+            weighed.append(value * size / (size + fading.support))
+        else:
+            weighed.append(value)
+    return np.array(weighed)
 
 
 def slow_list(scores: Sequence[float], seen: Sequence[int], *, k: int = 20) -> list[int]:
@@ -90,7 +92,7 @@ def noise(seed: int, *, n_items: int = 40, tower: int = 6, associations: int = 5
         associations=Associations(
             generator.normal(size=(n_items, associations)).astype(np.float32),
             items * lengths,
-            LowPass(associations // 2, 4.0),
+            Fading(associations // 3, associations // 3, 4.0),
         ),
         popularity=(generator.permutation(n_items) / (n_items - 1)).astype(np.float32),
         seasonality=generator.uniform(0.5, 2, n_items).astype(np.float32),

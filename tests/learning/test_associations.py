@@ -1,9 +1,10 @@
 """Low-rank EASE against EASE itself, and the low-pass filter against the one laid out."""
 
 import numpy as np
+import pytest
 import scipy.sparse as sp
 
-from recs.learning.associations import Associations, fit_associations, fit_low_pass, join
+from recs.learning.associations import Associations, Fading, fit_associations, fit_low_pass, join
 from tests.learning.planted import N_GROUPS, planted
 
 WEIGHTS = planted(predictability=0.8).matrix(np.ones(len(planted(predictability=0.8)), np.float32))
@@ -114,3 +115,28 @@ def test_joined_associations_keep_their_shares_and_the_strength_of_the_second() 
     lengths = np.diff(WEIGHTS.indptr)[:, None]
     np.testing.assert_allclose(both.sums(WEIGHTS)[:, :16], sums[:, :16] * 5 / (lengths + 5), 1e-5)
     np.testing.assert_array_equal(both.sums(WEIGHTS)[:, 16:], sums[:, 16:])
+
+
+def test_what_the_filter_loses_by_what_is_known_the_detail_gains() -> None:
+    sums = np.ones((3, 6), np.float32)
+    weighed = Fading(low_pass_dimension=2, detail_dimension=3, support=5.0).fade(
+        sums, np.array([1, 5, 95])
+    )
+    np.testing.assert_allclose(weighed[:, 0], [5 / 6, 1 / 2, 1 / 20], rtol=1e-6)
+    np.testing.assert_allclose(weighed[:, 0] + weighed[:, -1], 1, rtol=1e-6)
+    np.testing.assert_array_equal(weighed[:, 2], 1)
+    np.testing.assert_array_equal(weighed[:, :2], weighed[:, :1] * np.ones((1, 2)))
+    np.testing.assert_array_equal(weighed[:, 3:], weighed[:, -1:] * np.ones((1, 3)))
+
+
+def test_the_first_dimensions_of_many_are_the_few() -> None:
+    few, many = (fit_associations(WEIGHTS, dimension=d, rank=60) for d in (8, 32))
+    first = Associations(many.history[:, :8], many.items[:, :8])
+    np.testing.assert_allclose(product(first), product(few), atol=1e-4)
+
+
+def test_users_are_summed_up_block_by_block_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = fit_associations(WEIGHTS, dimension=8, rank=30)
+    monkeypatch.setattr("recs.learning.associations.CELLS", 30 * 7)
+    blocks = fit_associations(WEIGHTS, dimension=8, rank=30)
+    np.testing.assert_allclose(product(blocks), product(whole), atol=1e-5)

@@ -213,7 +213,7 @@ def test_where_newcomers_decide_they_are_served_clearly_better_than_by_the_defau
     assert np.mean(gains) > 1.05
 
 
-@pytest.mark.parametrize(("share", "leaves"), [(0.2, False), (0.4, True)])
+@pytest.mark.parametrize(("share", "leaves"), [(0.25, False), (0.4, True)])
 def test_a_two_tower_that_would_gain_a_few_percent_keeps_its_default_where_things_are_dated(
     share: float, leaves: bool
 ) -> None:

@@ -164,7 +164,7 @@ def test_fewer_items_than_dimensions_are_fine() -> None:
     space, _ = fit_space(
         *signalled(data, train(data, config=SMALL), held(data)), content=content_of(8)
     )
-    assert space.item_embeddings.shape == (8, 16 + 1 + 32 + TAIL)  # 100 users: one signal
+    assert space.item_embeddings.shape == (8, 16 + 1 + 8 + TAIL)  # 100 users: one signal
     assert np.isfinite(space.history_embeddings).all()
     np.testing.assert_allclose(np.linalg.norm(space.item_embeddings, axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(np.linalg.norm(space.pool(data).embeddings, axis=1), 1, atol=1e-6)
@@ -180,12 +180,12 @@ def test_an_item_without_interactions_is_not_learned_and_says_nothing_of_a_user(
 
 
 @pytest.mark.parametrize(
-    ("n_users", "large", "n_signals", "dimension", "share"),
+    ("n_users", "large", "n_signals", "dimension", "detail", "share"),
     [
-        (63, False, 0, 32, 0.0),
-        (200, False, 3, 32, 0.7),
-        (1200, False, 16, 32, 0.7),
-        (1200, True, 18, 64, 2.0),
+        (63, False, 0, 128, 120, 0.0),
+        (200, False, 3, 128, 120, 0.7),
+        (1200, False, 16, 128, 120, 0.7),
+        (1200, True, 18, 64, 0, 2.0),
     ],
 )
 def test_a_low_pass_filter_of_as_many_signals_as_the_users_can_tell_stands_beside_ease(
@@ -193,6 +193,7 @@ def test_a_low_pass_filter_of_as_many_signals_as_the_users_can_tell_stands_besid
     large: bool,
     n_signals: int,
     dimension: int,
+    detail: int,
     share: float,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -202,6 +203,8 @@ def test_a_low_pass_filter_of_as_many_signals_as_the_users_can_tell_stands_besid
     signals = signals_of(data, tower)
     items = signals.associations.items
     assert items.shape == signals.associations.history.shape == (240, n_signals + dimension)
+    fading = signals.associations.fading
+    assert (fading.low_pass_dimension, fading.detail_dimension) == (n_signals, detail)
     filtered = items[:, :n_signals]
     np.testing.assert_allclose(filtered.T @ filtered, np.eye(n_signals), atol=1e-4)
     weights = data.matrix(data.history_weights(math.inf))

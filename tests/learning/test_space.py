@@ -12,7 +12,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from recs.learning.associations import LowPass
+from recs.learning.associations import Fading
 from recs.learning.blend import Blend, Signals
 from recs.learning.space import (
     BIASES,
@@ -119,7 +119,7 @@ def test_a_user_of_items_that_say_nothing_gets_what_is_popular(
 
 @pytest.mark.parametrize("seed", range(5))
 def test_the_towers_part_of_a_user_grows_with_support_and_popularitys_fades(seed: int) -> None:
-    space = replace(compose(noise(seed), Blend()), low_pass=LowPass())  # |v| stays
+    space = replace(compose(noise(seed), Blend()), fading=Fading())  # |v| stays
     history = weighted_sum(space.history_embeddings, draw_known(seed, 40, 8)).astype(np.float32)
     support = np.array([1, 2, 5, 10, 100, 1000])
     users = space.users(np.tile(history, (6, 1)), support)
