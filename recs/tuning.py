@@ -144,7 +144,7 @@ def _score(config: TrainingConfig, validation: Validation) -> tuple[float, float
     model = train(validation.train, config=config)
     inner = gate.validation_of(validation.train, config)
     space, _ = fit_space(validation.train, signals_of(validation.train, model), inner)
-    users = space.pool(validation.train).embeddings[validation.users]
+    users = space.pool(validation.train, validation.users).embeddings
     return score(torch.from_numpy(users), torch.from_numpy(space.item_embeddings), validation)
 
 

@@ -83,14 +83,24 @@ class Space:
     fading: Fading = field(default_factory=Fading)
     seasonality: Floats | None = None
 
-    def pool(self, interactions: Interactions) -> PooledUsers:
-        """Compute the vectors of all users, in training or not, from their distinct items.
+    def sums(
+        self, interactions: Interactions, users: NDArray[np.int64] | None = None
+    ) -> tuple[Floats, NDArray[np.int32]]:
+        """Sum up what the distinct items of `users`, or of all, say: [U, F], and their support [U].
 
         w_ui = weight * 0.5 ** (max(0, trained_until - last_occurred_at) / half_life).
         """
         weights = interactions.matrix(interactions.history_weights(self.half_life_days))
-        history = np.asarray(weights @ self.history_embeddings, np.float32)
         support = interactions.lengths.astype(np.int32)
+        if users is not None:
+            weights, support = weights[users], support[users]
+        return np.asarray(weights @ self.history_embeddings, np.float32), support
+
+    def pool(
+        self, interactions: Interactions, users: NDArray[np.int64] | None = None
+    ) -> PooledUsers:
+        """Compute the vectors of `users`, or of all, in training or not; see sums."""
+        history, support = self.sums(interactions, users)
         return PooledUsers(history, self.users(history, support), support)
 
     def users(self, history: Floats, support: NDArray[np.integer]) -> Floats:
@@ -246,7 +256,7 @@ class _OldLists:
 def _old_lists(space: Space, validation: Validation, new: NDArray[np.int64]) -> _OldLists:
     """List the K best items that are not `new` for some of the slice's users."""
     chosen = np.arange(len(validation.users))[:USERS]
-    users = space.pool(validation.train).embeddings[validation.users[chosen]]
+    users = space.pool(validation.train, validation.users[chosen]).embeddings
     scores = torch.from_numpy(users) @ torch.from_numpy(space.item_embeddings.T)  # [V, I]
     rows, items = seen_pairs(validation.train, validation.users[chosen])
     scores[rows, items] = -torch.inf

@@ -200,7 +200,7 @@ def _fading(model: Mapping[str, Any]) -> Fading:
 
 
 def _score(space: Space, validation: Validation) -> Figures:
-    users = space.pool(validation.train).embeddings[validation.users]
+    users = space.pool(validation.train, validation.users).embeddings
     return Figures(
         *score(torch.from_numpy(users), torch.from_numpy(space.item_embeddings), validation)
     )

@@ -60,6 +60,10 @@ def test_pooling_equals_a_slow_reference() -> None:
     signals = signals_of(data, tower)
     space = compose(signals, Blend())
     users = space.pool(data)
+    chosen = np.array([5, 2, 40])
+    some = space.pool(data, chosen)
+    np.testing.assert_allclose(some.embeddings, users.embeddings[chosen], atol=1e-6)
+    np.testing.assert_array_equal(some.support, users.support[chosen])
     for user in (0, 17, 59):
         known = {}
         for row in range(data.offsets[user], data.offsets[user + 1]):
