@@ -99,11 +99,11 @@ def test_a_flip_is_seen_at_commit_and_not_before(engine: Engine, ids: list[str])
         ({"metric": "l2"}, "metric 'l2' is not served"),
         (
             {"users": UserVectors(["u"], np.zeros((1, 9), np.float32), ONE, ONE)},
-            "has dimension 9, expected 8",
+            "the history of user 'u' has dimension 9, expected 8",
         ),
         (
             {"users": UserVectors(["u"], np.full((1, 8), np.nan, np.float32), ONE, ONE)},
-            "NaN or infinity",
+            "the history of user 'u' has NaN or infinity",
         ),
     ],
 )

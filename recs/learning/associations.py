@@ -10,6 +10,7 @@ and whom a single item speaks for.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
@@ -17,12 +18,11 @@ from numpy.typing import NDArray
 
 from recs.learning.graph import Graph
 from recs.learning.interactions import Floats
+from recs.learning.subspace import leading_eigenvectors
 
 DIMENSION = 128
 RANK_FACTOR = 2  # rank of the SVD, times the dimension
 RIDGE = 300.0
-POWER_ITERATIONS = 4
-OVERSAMPLED = 16
 CELLS = 1 << 24  # of users by signals held at once
 
 Matrix = NDArray[np.float64]
@@ -96,36 +96,26 @@ def fit_associations(
     B = P (X^T Y - diag(m)), P = (X^T X + ridge I)^-1, m_j = (P X^T Y)_jj / P_jj.
     With X ~ U S V^T and f = S^2 / (S^2 + ridge), P = (I - V f V^T) / ridge, so B = V M off the
     diagonal, where M = (S^2 + ridge)^-1 V^T X^T Y + f V^T diag(m) / ridge. The best approximation
-    of B of rank D is r z^T, its coordinates in the order of what they contribute: the first of them
-    generalise best where a user is known by few items.
+    of B of rank D, `dimension` but at most I, is r z^T, its coordinates in the order of what they
+    contribute: the first of them generalise best where a user is known by few items.
     """
     size = min(rank or RANK_FACTOR * dimension, *weights.shape)
-    vectors, squares = _leading_signals(weights, size, seed=seed)  # V [I, R], S^2 [R]
+    # S^2 [R] and V [I, R] from X^T X: U, which has a row for every user, is never laid out.
+    squares, vectors = leading_eigenvectors(
+        partial(_through, weights, weights),
+        size,
+        n=weights.shape[1],
+        seed=seed,
+        dtype=np.float64,
+    )
     shrinkage = squares / (squares + ridge)  # f
     projected = _through(weights, weights if targets is None else targets, vectors)  # Y^T X V
     mixed = (projected / (squares + ridge)).T  # [R, I]
     inverse_diagonal = np.maximum(1 - np.square(vectors) @ shrinkage, 1e-6) / ridge  # P_jj
     multiplier = np.einsum("ir,ri->i", vectors, mixed) / inverse_diagonal  # m
     mixed += shrinkage[:, None] * vectors.T * (multiplier / ridge)
-    ease = _Ease(vectors, mixed)
-    found = ease.decompose(min(dimension, weights.shape[1]), seed=seed)
-    # A catalog of fewer items than dimensions leaves the rest zero: the layout does not change.
-    history, items = (np.pad(x, ((0, 0), (0, dimension - x.shape[1]))) for x in found)
+    history, items = _Ease(vectors, mixed).factors(min(dimension, weights.shape[1]), seed=seed)
     return Associations(history.astype(np.float32), items.astype(np.float32))
-
-
-def _leading_signals(weights: sp.csr_matrix, size: int, *, seed: int) -> tuple[Matrix, Matrix]:
-    """Compute V [I, R] and S^2 [R] of X ~ U S V^T, by subspace iteration on X^T X.
-
-    U, which has a row for every user, is never laid out.
-    """
-    n_items = weights.shape[1]
-    basis = np.random.default_rng(seed).normal(size=(n_items, min(size + OVERSAMPLED, n_items)))
-    for _ in range(POWER_ITERATIONS + 1):
-        basis = np.linalg.qr(_through(weights, weights, basis))[0]
-    squares, rotation = np.linalg.eigh(basis.T @ _through(weights, weights, basis))
-    largest = slice(None, -size - 1, -1)
-    return basis @ rotation[:, largest], np.maximum(squares[largest], 0)
 
 
 def _through(weights: sp.csr_matrix, targets: sp.csr_matrix, values: Matrix) -> Matrix:
@@ -198,17 +188,16 @@ class _Ease:
         """Compute B^T values, [I, K]."""
         return np.asarray(self._mixed.T @ (self._vectors.T @ values) - self._diagonal * values)
 
-    def decompose(self, dimension: int, *, seed: int) -> tuple[Matrix, Matrix]:
-        """Compute the left singular vectors times singular values, and the right ones, [I, D].
+    def factors(self, dimension: int, *, seed: int) -> tuple[Matrix, Matrix]:
+        """Compute the best approximation (B V) V^T of rank D: B V and V, [I, D].
 
-        By subspace iteration (Halko, Martinsson and Tropp 2011).
+        V are the leading eigenvectors of B^T B.
         """
-        n_items = len(self._vectors)
-        oversampled = min(dimension + OVERSAMPLED, n_items)
-        basis = np.random.default_rng(seed).normal(size=(n_items, oversampled))
-        for _ in range(POWER_ITERATIONS):
-            basis = np.linalg.qr(self.times(basis))[0]
-            basis = np.linalg.qr(self.transposed_times(basis))[0]
-        basis = np.linalg.qr(self.times(basis))[0]
-        left, singular, right = np.linalg.svd(self.transposed_times(basis).T, full_matrices=False)
-        return (basis @ left[:, :dimension]) * singular[:dimension], right[:dimension].T
+        _, right = leading_eigenvectors(
+            lambda values: self.transposed_times(self.times(values)),
+            dimension,
+            n=len(self._vectors),
+            seed=seed,
+            dtype=np.float64,
+        )
+        return self.times(right), right

@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from recs.learning.interactions import Floats
+from recs.learning.subspace import leading_eigenvectors
 
 BLOCK = 16_384
-OVERSAMPLING = 16
-ITERATIONS = 4
 
 
 @dataclass(frozen=True)
@@ -55,21 +54,15 @@ class Graph:
     def leading_factors(self, dimension: int, *, seed: int) -> Floats:
         """Find the leading right singular vectors of R, [I, D], zero columns beyond its rank.
 
-        Subspace iteration with Rayleigh-Ritz (Halko, Martinsson & Tropp 2011) over S: linear in
-        interactions, and no dense array has a row a user.
+        No dense array has a row a user.
         """
         n_items = len(self.item_degrees)
         n_users = sum(block.shape[0] for block, _ in self.blocks)
-        rank = min(dimension + OVERSAMPLING, n_items, n_users)
-        start = np.random.default_rng(seed).standard_normal((n_items, rank))
-        basis = _orthonormal(start.astype(np.float32))
-        for _ in range(ITERATIONS):
-            basis = _orthonormal(self._smooth(basis))
-        values, vectors = np.linalg.eigh(basis.T @ self._smooth(basis))
-        kept = np.argsort(values)[::-1][: min(dimension, rank)]
-        factors = np.zeros((n_items, dimension), np.float32)
-        factors[:, : len(kept)] = basis @ vectors[:, kept]
-        return factors
+        rank = min(dimension, n_items, n_users)
+        _, factors = leading_eigenvectors(
+            self._smooth, rank, n=n_items, seed=seed, dtype=np.float32
+        )
+        return np.pad(factors, ((0, 0), (0, dimension - rank)))
 
     def _smooth(self, vectors: Floats) -> Floats:
         device = self.blocks[0][0].device
@@ -116,7 +109,3 @@ def _unit_rows(vectors: Floats, *, seed: int) -> Floats:
 def _inverse_sqrt(degrees: NDArray[np.floating]) -> Floats:
     positive = degrees > 0
     return np.where(positive, 1 / np.sqrt(np.where(positive, degrees, 1)), 0).astype(np.float32)
-
-
-def _orthonormal(vectors: Floats) -> Floats:
-    return np.linalg.qr(vectors)[0].astype(np.float32)

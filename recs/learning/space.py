@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -28,6 +29,7 @@ BIASES = tuple(np.linspace(0, 0.6, 25))
 USERS_PER_SIGNAL = 64  # it takes so many users to tell a signal of the graph from noise
 COST = 0.003  # of recall on old items, that new ones may take
 USERS = 1000
+BLOCK = 16_384  # users summed up at once
 
 
 @dataclass(frozen=True)
@@ -83,25 +85,28 @@ class Space:
     fading: Fading = field(default_factory=Fading)
     seasonality: Floats | None = None
 
-    def sums(
-        self, interactions: Interactions, users: NDArray[np.int64] | None = None
-    ) -> tuple[Floats, NDArray[np.int32]]:
-        """Sum up what the distinct items of `users`, or of all, say: [U, F], and their support [U].
-
-        w_ui = weight * 0.5 ** (max(0, trained_until - last_occurred_at) / half_life).
-        """
-        weights = interactions.matrix(interactions.history_weights(self.half_life_days))
-        support = interactions.lengths.astype(np.int32)
-        if users is not None:
-            weights, support = weights[users], support[users]
-        return np.asarray(weights @ self.history_embeddings, np.float32), support
-
     def pool(
         self, interactions: Interactions, users: NDArray[np.int64] | None = None
     ) -> PooledUsers:
-        """Compute the vectors of `users`, or of all, in training or not; see sums."""
-        history, support = self.sums(interactions, users)
+        """Compute the vectors of `users`, or of all, from their distinct items.
+
+        w_ui = weight * 0.5 ** (max(0, trained_until - last_occurred_at) / half_life).
+        """
+        weights, support = self._weights(interactions), interactions.lengths.astype(np.int32)
+        if users is not None:
+            weights, support = weights[users], support[users]
+        history = np.asarray(weights @ self.history_embeddings, np.float32)
         return PooledUsers(history, self.users(history, support), support)
+
+    def stream_histories(self, interactions: Interactions) -> Iterator[Floats]:
+        """Compute the history [F] of every user as in `pool`, a block of users in memory."""
+        weights = self._weights(interactions)
+        for start in range(0, weights.shape[0], BLOCK):
+            block = weights[start : start + BLOCK]
+            yield from np.asarray(block @ self.history_embeddings, np.float32)
+
+    def _weights(self, interactions: Interactions) -> sp.csr_matrix:
+        return interactions.matrix(interactions.history_weights(self.half_life_days))
 
     def users(self, history: Floats, support: NDArray[np.integer]) -> Floats:
         """Compute user vectors from sums [U, F] of `support` [U] items, unit rows [U, F]."""

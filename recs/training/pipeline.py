@@ -213,7 +213,7 @@ def _publication(
     gate_figures: Mapping[str, Any],
 ) -> Publication:
     """Put together what is learned; items without interactions are placed in SQL when activated."""
-    history, support = space.sums(interactions)
+    support = interactions.lengths.astype(np.int32)
     learned = np.flatnonzero(space.learned)
     return Publication(
         items=ItemVectors(
@@ -223,7 +223,9 @@ def _publication(
             None if encoded.content is None else encoded.content[learned],
             None if space.seasonality is None else space.seasonality[learned],
         ),
-        users=UserVectors(data.user_ids, history, support, data.fingerprint),
+        users=UserVectors(
+            data.user_ids, space.stream_histories(interactions), support, data.fingerprint
+        ),
         terms=encoded.terms,
         history_half_life=_finite(space.half_life_days),
         trained_until=data.trained_until,

@@ -54,12 +54,13 @@ class ItemVectors:
 class UserVectors:
     """What is known of users.
 
-    `history` [U, D] are sums, not normalised; `support` [U] counts distinct items;
-    `fingerprint` [U] tells the interactions in the sum apart, see recs.user_embeddings.
+    `history` are U sums [D], not normalised, read once as they are written, so they need never lie
+    in memory all at once; `support` [U] counts distinct items; `fingerprint` [U] tells the
+    interactions in the sum apart, see recs.user_embeddings.
     """
 
     user_ids: Sequence[str]
-    history: Floats
+    history: Iterable[Floats]
     support: NDArray[np.int32]
     fingerprint: NDArray[np.int64]
 
@@ -132,7 +133,7 @@ def publish(
         register_vector(driver)
         versions.require_training(driver, model_id)
         _publish_items(driver, model_id, publication.items, report)
-        _publish_users(driver, model_id, publication.users, report)
+        _publish_users(driver, model_id, publication, report)
         if publication.terms is not None:
             _publish_terms(driver, model_id, publication.terms, report)
         _build_indexes(driver, model_id, publication.items, index or IndexOptions(), report)
@@ -147,7 +148,7 @@ def _silent(_step: str, _done: int, _total: int) -> None:
 
 
 def check(publication: Publication) -> None:
-    """Refuse vectors that would poison the index.
+    """Refuse vectors that would poison the index; those of users are looked at when written.
 
     Raises:
         BadInput: naming the item or the value.
@@ -160,30 +161,20 @@ def check(publication: Publication) -> None:
         )
     if len(items.item_ids) == 0:
         raise BadInput("there is no item to publish", hint="load a catalog: recs load items FILE")
-    dimension = items.embedding.shape[1]
-    for name, vectors in (
-        ("history_embedding", items.history_embedding),
-        ("user history", publication.users.history),
-    ):
-        _check_dimension(name, vectors, dimension)
-        _check_finite(name, vectors)
+    for item_id, history in zip(items.item_ids, items.history_embedding, strict=True):
+        _check_history(f"the history embedding of item {item_id!r}", history, items)
     _check_unit_norm(items)
 
 
-def _check_dimension(name: str, vectors: Floats, dimension: int) -> None:
-    if vectors.shape[1] != dimension:
+def _check_history(name: str, vector: Floats, items: ItemVectors) -> None:
+    dimension = items.embedding.shape[1]
+    if len(vector) != dimension:
         raise BadInput(
-            f"{name} has dimension {vectors.shape[1]}, expected {dimension}",
+            f"{name} has dimension {len(vector)}, expected {dimension}",
             hint="a version has one dimension; another needs another version",
         )
-
-
-def _check_finite(name: str, vectors: Floats) -> None:
-    bad = np.flatnonzero(~np.isfinite(vectors).all(axis=1))
-    if bad.size:
-        raise BadInput(
-            f"{name} has NaN or infinity in row {bad[0]}", hint="lower the learning rate"
-        )
+    if not np.isfinite(vector).all():
+        raise BadInput(f"{name} has NaN or infinity", hint="lower the learning rate")
 
 
 def _check_unit_norm(items: ItemVectors) -> None:
@@ -278,27 +269,32 @@ def _half_vectors(
 
 
 def _publish_users(
-    driver: psycopg.Connection[Any], model_id: int, users: UserVectors, report: OnProgress
+    driver: psycopg.Connection[Any], model_id: int, publication: Publication, report: OnProgress
 ) -> None:
+    users, items = publication.users, publication.items
     target = _create(driver, "user_embeddings", model_id)
     columns = {
         "model_id": "int8", "user_id": "text", "history": "vector",
         "support": "int4", "fingerprint": "int8",
     }  # fmt: skip
     rows = (
-        (
-            model_id, user_id, Vector(users.history[u]),
-            int(users.support[u]), int(users.fingerprint[u]),
+        (model_id, user_id, _checked(user_id, history, items), int(support), int(fingerprint))
+        for user_id, history, support, fingerprint in zip(
+            users.user_ids, users.history, users.support, users.fingerprint, strict=True
         )
-        for u, user_id in enumerate(users.user_ids)
-    )  # fmt: skip
+    )
     _copy(driver, target, columns, _counted(rows, "write users", len(users.user_ids), report))
     driver.execute(
         sql.SQL(
             "ALTER TABLE {} ADD PRIMARY KEY (tenant_id, model_id, user_id),"
             " ADD CONSTRAINT history_check CHECK (vector_dims(history) = {})"
-        ).format(target, sql.Literal(users.history.shape[1]))
+        ).format(target, sql.Literal(items.embedding.shape[1]))
     )
+
+
+def _checked(user_id: str, history: Floats, items: ItemVectors) -> Vector:
+    _check_history(f"the history of user {user_id!r}", history, items)
+    return Vector(history)
 
 
 def _publish_terms(

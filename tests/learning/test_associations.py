@@ -73,12 +73,10 @@ def test_fitting_twice_gives_the_same_vectors() -> None:
     np.testing.assert_array_equal(first.items, second.items)
 
 
-def test_fewer_items_than_dimensions_are_fine() -> None:
+def test_there_are_no_more_dimensions_than_items() -> None:
     few = WEIGHTS[:, :5].tocsr()
     small = fit_associations(few, ridge=30)
-    assert small.items.shape == small.history.shape == (5, 128)  # the layout does not change
-    assert not small.items[:, 5:].any()
-    assert not small.history[:, 5:].any()
+    assert small.items.shape == small.history.shape == (5, 5)
     np.testing.assert_allclose(product(small), ease(few, ridge=30), atol=1e-5)
 
 

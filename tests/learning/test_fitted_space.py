@@ -79,6 +79,15 @@ def test_pooling_equals_a_slow_reference() -> None:
         np.testing.assert_allclose(factor * products, scores, atol=1e-5 * np.abs(scores).max())
 
 
+def test_histories_come_block_by_block_as_they_are_pooled(
+    space: Space, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = planted(predictability=0.8, n_users=60)
+    monkeypatch.setattr("recs.learning.space.BLOCK", 7)
+    streamed = np.stack(list(space.stream_histories(data)))
+    np.testing.assert_allclose(streamed, space.pool(data).history, atol=1e-6)
+
+
 @pytest.mark.parametrize("n", [1, 3, 10])
 def test_a_user_nobody_trained_on_is_folded_in(space: Space, n: int) -> None:
     for group in range(N_GROUPS):

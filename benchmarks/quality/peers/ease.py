@@ -4,10 +4,13 @@ import numpy as np
 import psutil
 from scipy.linalg import lapack
 from scipy.sparse import csr_array
+from threadpoolctl import threadpool_limits
 
 from benchmarks.quality.datasets import IntArray
 from benchmarks.quality.method import Params, Scores, Scoring, Skipped, weights
 from benchmarks.quality.protocols import Split
+
+THREADED = 30_000  # columns that are inverted by several threads, at most
 
 
 def fit(split: Split, params: Params, seed: int) -> Scoring:
@@ -50,12 +53,14 @@ def _gram(matrix: csr_array) -> Scores:
 
 def _inverse_in_place(kernel: Scores) -> Scores:
     """Invert a positive definite matrix through Cholesky without a second buffer."""
-    factor, failed = lapack.spotrf(kernel, lower=1, overwrite_a=1, clean=0)
-    if failed:
-        raise ValueError(f"kernel is not positive definite at column {failed}")
-    inverse, failed = lapack.spotri(factor, lower=1, overwrite_c=1)
-    if failed:
-        raise ValueError(f"kernel is singular at column {failed}")
+    # SciPy's OpenBLAS crashes in spotrf at 40,981 columns when it has two threads.
+    with threadpool_limits(1 if len(kernel) > THREADED else None, "blas"):
+        factor, failed = lapack.spotrf(kernel, lower=1, overwrite_a=1, clean=0)
+        if failed:
+            raise ValueError(f"kernel is not positive definite at column {failed}")
+        inverse, failed = lapack.spotri(factor, lower=1, overwrite_c=1)
+        if failed:
+            raise ValueError(f"kernel is singular at column {failed}")
     return _mirrored(inverse)
 
 
