@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import numpy as np
 import scipy.sparse as sp
+from numpy.typing import NDArray
 
 from recs.learning.interactions import Floats
 
 NEIGHBORS = 100
 SIMILARITY_POWER = 3.0
 BLOCK = 1024
+
+Indices = NDArray[np.int64]
 
 
 def neighbor_weights(
@@ -25,6 +28,7 @@ def neighbor_weights(
     power: float = SIMILARITY_POWER,
     popularity: Floats | None = None,
     popularity_power: float = 0.0,
+    own: tuple[Indices, Indices] | None = None,
 ) -> sp.csr_matrix:
     """Weigh the known items [I, C] that are most like each new one [M, C]; rows are [M, I].
 
@@ -32,9 +36,19 @@ def neighbor_weights(
     `neighbors`, then divided by its sum over k. Rows of content are unit or zero; a new item that
     nothing resembles gets an empty row. Without popularity_power the mean of unit vectors stands
     nearer the rare neighbours than the index does justice to: the popular ones are what is bought.
+
+    Args:
+        own: numbers of the items in rows [M] and columns [I], where they are of one catalog: no
+            item is its own neighbour.
     """
     blocks = [
-        _block(content[start : start + BLOCK], known_content, neighbors, power)
+        _block(
+            content[start : start + BLOCK],
+            known_content,
+            neighbors,
+            power,
+            own and (own[0][start : start + BLOCK], own[1]),
+        )
         for start in range(0, content.shape[0], BLOCK)
     ]
     empty = sp.csr_matrix((0, known_content.shape[0]))
@@ -54,10 +68,13 @@ def _block(
     known: Floats | sp.csr_matrix,
     neighbors: int,
     power: float,
+    own: tuple[Indices, Indices] | None,
 ) -> sp.csr_matrix:
     product = content @ known.T
     dense = product.toarray() if isinstance(product, sp.csr_matrix) else product
     similarity = np.maximum(dense, 0).astype(np.float64)  # [m, I]
+    if own is not None:
+        similarity[own[0][:, None] == own[1]] = 0
     k = min(neighbors, known.shape[0])
     nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
     values = np.take_along_axis(similarity, nearest, axis=1) ** power

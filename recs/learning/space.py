@@ -17,6 +17,7 @@ from recs.learning.cold_items import neighbor_weights
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.popularity import popularity
 from recs.learning.seasonality import seasonality
+from recs.learning.shrinkage import draw_to_content
 from recs.learning.trained import TrainedModel, unit_rows
 from recs.learning.validation import K, Validation, seen_pairs
 from recs.metrics import recall_at_k
@@ -163,13 +164,22 @@ def fit_space(
     trial = None
     blend = Blend.of_catalog(interactions.n_items)
     if validation is not None and signals.tower.trial is not None and len(validation.users):
-        tried = signals_of(validation.train, signals.tower.trial)
+        tried = _drawn(signals_of(validation.train, signals.tower.trial), validation.train, content)
         blend = fit_blend(interactions, validation, tried, content=content)
         trial = compose(tried, blend)
         if content is not None:
             bias = fit_new_item_bias(trial, tried, validation, content)
             blend = replace(blend, new_item_bias=bias)
-    return compose(signals, blend), trial
+    return compose(_drawn(signals, interactions, content), blend), trial
+
+
+def _drawn(signals: Signals, interactions: Interactions, content: Floats | None) -> Signals:
+    if content is None:
+        return signals
+    tower = signals.tower
+    support = np.bincount(interactions.item, minlength=interactions.n_items)
+    items = draw_to_content(tower.item_embeddings, content, support)
+    return replace(signals, tower=replace(tower, item_embeddings=items))
 
 
 def compose(signals: Signals, blend: Blend) -> Space:

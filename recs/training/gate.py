@@ -150,17 +150,20 @@ def read_active(engine: Engine, item_ids: Sequence[str]) -> tuple[Space, float] 
         number = {item: n for n, item in enumerate(item_ids)}
         item_embeddings = np.zeros((len(item_ids), active.dimension), np.float32)
         history_embeddings = np.zeros_like(item_embeddings)
+        seasonality = np.ones(len(item_ids), np.float32)
         with driver.cursor("active_vectors", binary=True) as cursor:
             cursor.execute(
-                "SELECT item_id, embedding, history_embedding FROM recs.item_embeddings"
+                "SELECT item_id, embedding, history_embedding, seasonality"
+                " FROM recs.item_embeddings"
                 " WHERE tenant_id = recs.current_tenant() AND model_id = %s",
                 [active.model_id],
             )
-            for item_id, embedding, history in cursor:
+            for item_id, embedding, history, season in cursor:
                 n = number.get(item_id)
                 if n is not None:
                     item_embeddings[n] = embedding.to_numpy()
                     history_embeddings[n] = history.to_numpy()
+                    seasonality[n] = season
         space = Space(
             item_embeddings=item_embeddings,
             history_embeddings=history_embeddings,
@@ -170,6 +173,7 @@ def read_active(engine: Engine, item_ids: Sequence[str]) -> tuple[Space, float] 
             learned=np.any(item_embeddings != 0, axis=1),
             blend=_blend(model),
             fading=_fading(model),
+            seasonality=seasonality,
         )
         return space, active.trained_until.timestamp() / SECONDS_A_DAY
 

@@ -42,3 +42,12 @@ def test_an_item_with_the_content_of_another_stands_where_that_one_stands() -> N
 def test_any_number_of_items_can_be_placed(new_items: int) -> None:
     content = np.tile(KNOWN[:1], (new_items, 1))
     assert place(neighbor_weights(content, KNOWN), KNOWN).shape == (new_items, 3)
+
+
+def test_no_item_is_a_neighbour_of_its_own() -> None:
+    everybody = np.vstack([KNOWN, KNOWN])
+    numbers = np.arange(8)
+    weights = neighbor_weights(
+        everybody[2:5], everybody, own=(numbers[2:5], numbers), power=1.0
+    ).toarray()
+    np.testing.assert_array_equal(weights, np.eye(8)[[6, 6, 0]] * [[1], [0], [1]])
