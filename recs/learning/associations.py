@@ -163,7 +163,7 @@ def join(
     """
     if not low_pass.items.shape[1]:
         return replace(ease, fading=Fading(0, detail_dimension, support))
-    strengths = [np.linalg.norm(weights @ part.history, axis=1) for part in (low_pass, ease)]
+    strengths = [_norms(weights, part.history) for part in (low_pass, ease)]
     both = (strengths[0] > 0) & (strengths[1] > 0)
     ratio = float(np.median(strengths[1][both] / strengths[0][both])) if both.any() else 1.0
     total = float(np.hypot(1, share))
@@ -171,6 +171,16 @@ def join(
     items = np.column_stack([low_pass.items, ease.items])
     fading = Fading(low_pass.items.shape[1], detail_dimension, support)
     return Associations(history.astype(np.float32), items.astype(np.float32), fading)
+
+
+def _norms(weights: sp.csr_matrix, vectors: Floats) -> Floats:
+    """Compute the norms of the rows of weights @ vectors, [U], a block of users at a time."""
+    step = max(1, CELLS // max(vectors.shape[1], 1))
+    blocks = [
+        np.linalg.norm(weights[start : start + step] @ vectors, axis=1)
+        for start in range(0, weights.shape[0], step)
+    ]
+    return np.concatenate(blocks)
 
 
 class _Ease:

@@ -42,12 +42,16 @@ class TrainedModel:
         return self.timescale.half_life_days
 
 
-def tower_users(interactions: Interactions, model: TrainedModel) -> Floats:
-    """Compute normalize(sum_i w_ui p_i) of all users from their distinct items, [U, D].
+def tower_users(
+    interactions: Interactions, model: TrainedModel, users: NDArray[np.int64] | None = None
+) -> Floats:
+    """Compute normalize(sum_i w_ui p_i) of `users`, or of all, from their distinct items, [U, D].
 
     w_ui = weight * 0.5 ** (max(0, trained_until - last_occurred_at) / half_life).
     """
     weights = interactions.matrix(interactions.history_weights(model.half_life_days))
+    if users is not None:
+        weights = weights[users]
     return unit_rows(np.asarray(weights @ model.history_embeddings, np.float32))
 
 

@@ -259,7 +259,7 @@ class _Run:
     def score(self, model: TrainedModel, validation: Validation) -> tuple[float, float]:
         """Compute recall@20 and ndcg@20 of a model as it would be served."""
         with self._timings.measure("validate"):
-            users = tower_users(self._interactions, model)[validation.users]
+            users = tower_users(self._interactions, model, validation.users)
             return score(self._to(users), self._to(model.item_embeddings), validation)
 
     def result(self) -> TrainedModel:

@@ -138,3 +138,8 @@ def test_users_are_summed_up_block_by_block_to_the_same(monkeypatch: pytest.Monk
     monkeypatch.setattr("recs.learning.associations.CELLS", 30 * 7)
     blocks = fit_associations(WEIGHTS, dimension=8, rank=30)
     np.testing.assert_allclose(product(blocks), product(whole), atol=1e-5)
+    filtered = fit_low_pass(WEIGHTS, dimension=16)
+    joined = join(filtered, blocks, WEIGHTS, share=0.7, support=5.0)
+    monkeypatch.undo()
+    at_once = join(filtered, blocks, WEIGHTS, share=0.7, support=5.0)
+    np.testing.assert_allclose(product(joined), product(at_once), atol=1e-6)
