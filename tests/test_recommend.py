@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from recs import Interaction, Recommendation, Recommender
+from recs import Interaction, Item, Recommendation, Recommender
 from tests import shops
 
 RNG = np.random.default_rng(7)
@@ -252,6 +252,40 @@ def test_similar_items_are_the_nearest_ones(shop: Recommender, vectors: np.ndarr
     rows = shop.similar_items("item-5", 10)
     assert [row.item_id for row in rows] == exact(vectors, vectors[5], [5], 10)
     assert rows[0].reason == "chosen by the same users as title of item-5"
+
+
+@pytest.mark.parametrize("k", [1, 10, 119, 120])
+@pytest.mark.parametrize("item", ["item-5", "untouched"])
+def test_similar_items_are_k_while_k_others_are_on_sale(
+    shop: Recommender, item: str, k: int
+) -> None:
+    shop.upsert_items([Item("untouched", title="", attributes={"colour": "red"})])
+    rows = shop.similar_items(item, k)
+    assert len(rows) == min(k, N)
+    assert len({row.item_id for row in rows} - {item}) == len(rows)
+    assert [row.rank for row in rows] == list(range(1, len(rows) + 1))
+    red = shop.similar_items(item, k, filter={"colour": "red"})
+    assert len(red) == min(k, 41 if item == "item-5" else 40)  # a third, and "untouched"
+
+
+def test_similar_items_behind_a_strict_filter_are_searched_exactly(
+    shop: Recommender, engine: Engine, vectors: np.ndarray
+) -> None:
+    rare = [7, 70, 77]
+    shop.upsert_items(Item(f"item-{j}", attributes={"colour": "gold"}) for j in rare)
+    with engine.begin() as connection:
+        # As in a catalog too large to be walked through: an index scan that soon gives up.
+        for setting in (
+            "hnsw.max_scan_tuples = 1",
+            "hnsw.ef_search = 1",
+            "enable_seqscan = off",
+            "enable_sort = off",
+        ):
+            connection.execute(text(f"ALTER FUNCTION recs.similar_items SET {setting}"))
+    others = [j for j in range(N) if j not in rare]
+    rows = shop.similar_items("item-5", 5, filter={"colour": "gold"})
+    assert {row.item_id for row in rows} == set(exact(vectors, vectors[5], others, 3))
+    assert {row.tier for row in rows} == {"similar"}
 
 
 def test_similar_items_of_an_unknown_item_name_it(shop: Recommender) -> None:

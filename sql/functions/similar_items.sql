@@ -8,13 +8,15 @@ SET search_path FROM CURRENT
 SET hnsw.ef_search = 200
 SET hnsw.iterative_scan = strict_order
 AS $$
-#variable_conflict use_column
+#variable_conflict use_variable
 DECLARE
   v_tenant text := recs.current_tenant();
   v_model record;
   v_title text;
   v_embedding halfvec;
   v_source text;
+  v_exact boolean;
+  v_items text[] := ARRAY[p_item_id];  -- itself stands before the first row, and is never one
 BEGIN
   PERFORM recs.check_k(p_k);
   SELECT coalesce(nullif(i.title, ''), i.item_id) INTO v_title
@@ -30,48 +32,70 @@ BEGIN
                     WHERE e.model_id = %s AND e.tenant_id = $1 AND e.item_id = $2', v_model.model_id)
       INTO v_embedding, v_source USING v_tenant, p_item_id;
   END IF;
-  IF v_embedding IS NULL THEN
+  IF v_embedding IS NOT NULL THEN
+    -- Who chose it, by both parts alike; how popular or new the others are is not the question.
+    IF v_model.tower_dimension IS NOT NULL THEN
+      v_embedding := l2_normalize(
+        l2_normalize(subvector(v_embedding, 1, v_model.tower_dimension))
+        || l2_normalize(subvector(v_embedding, v_model.tower_dimension + 1,
+                                  v_model.dimension - v_model.tower_dimension - 3))
+        || ARRAY[0, 0, 0]::halfvec);
+    END IF;
+    tier := 'similar';
+    FOREACH v_exact IN ARRAY ARRAY[false, true] LOOP
+      -- An index scan gives up after hnsw.max_scan_tuples. Where few items pass, search them all.
+      EXIT WHEN cardinality(v_items) > p_k;
+      FOR item_id, score, reason IN EXECUTE format($q$
+        WITH found AS MATERIALIZED (
+          (SELECT e.item_id, -(e.embedding::halfvec(%1$s) <#> $1) AS score, e.source
+           FROM recs.item_embeddings e
+           JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id
+           WHERE NOT $8 AND e.source = 'interactions'
+             AND e.model_id = %2$s AND e.tenant_id = $2 AND i.available
+             AND e.item_id <> ALL ($3) AND ($5 IS NULL OR i.attributes @> $5)
+           ORDER BY e.embedding::halfvec(%1$s) <#> $1
+           LIMIT $4)
+          UNION ALL
+          (SELECT e.item_id, -(e.embedding::halfvec(%1$s) <#> $1) AS score, e.source
+           FROM recs.item_embeddings e
+           JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id
+           WHERE NOT $8 AND e.source = 'content'
+             AND e.model_id = %2$s AND e.tenant_id = $2 AND i.available
+             AND e.item_id <> ALL ($3) AND ($5 IS NULL OR i.attributes @> $5)
+           ORDER BY e.embedding::halfvec(%1$s) <#> $1
+           LIMIT $4)
+          UNION ALL
+          (SELECT e.item_id, -(e.embedding <#> $1) AS score, e.source
+           FROM recs.item_embeddings e
+           JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id
+           WHERE $8
+             AND e.model_id = %2$s AND e.tenant_id = $2 AND i.available
+             AND e.item_id <> ALL ($3) AND ($5 IS NULL OR i.attributes @> $5)
+           ORDER BY e.embedding <#> $1
+           LIMIT $4)
+        )
+        SELECT f.item_id, f.score::real,
+               CASE WHEN 'content' IN ($6, f.source) THEN 'by its content, like '
+                 ELSE 'chosen by the same users as ' END || $7
+        FROM found f
+        ORDER BY f.score DESC, f.item_id
+        LIMIT $4$q$, v_model.dimension, v_model.model_id)
+        USING v_embedding, v_tenant, v_items, p_k + 1 - cardinality(v_items), p_filter,
+              v_source, v_title, v_exact
+      LOOP
+        rank := cardinality(v_items);
+        v_items := v_items || item_id;
+        RETURN NEXT;
+      END LOOP;
+    END LOOP;
+  END IF;
+  IF cardinality(v_items) <= p_k THEN
     RETURN QUERY
-      SELECT f.* FROM recs.fill_recommendations(NULL, p_k, true, p_filter, ARRAY[p_item_id]) f;
-    RETURN;
+      SELECT f.item_id, f.score, f.rank - 1, f.tier, f.reason
+      FROM recs.fill_recommendations(NULL, p_k + 1, true, p_filter, v_items) f;
   END IF;
-  -- Who chose it, by both parts alike; how popular or new the others are is not the question.
-  IF v_model.tower_dimension IS NOT NULL THEN
-    v_embedding := l2_normalize(
-      l2_normalize(subvector(v_embedding, 1, v_model.tower_dimension))
-      || l2_normalize(subvector(v_embedding, v_model.tower_dimension + 1,
-                                v_model.dimension - v_model.tower_dimension - 3))
-      || ARRAY[0, 0, 0]::halfvec);
-  END IF;
-  RETURN QUERY EXECUTE format($q$
-    WITH found AS MATERIALIZED (
-      (SELECT e.item_id, (-(e.embedding::halfvec(%1$s) <#> $1))::real AS score, e.source
-       FROM recs.item_embeddings e
-       JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id
-       WHERE e.model_id = %2$s AND e.tenant_id = $2 AND e.source = 'interactions' AND i.available
-         AND e.item_id <> $3 %3$s
-       ORDER BY e.embedding::halfvec(%1$s) <#> $1
-       LIMIT $4)
-      UNION ALL
-      (SELECT e.item_id, (-(e.embedding::halfvec(%1$s) <#> $1))::real AS score, e.source
-       FROM recs.item_embeddings e
-       JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id
-       WHERE e.model_id = %2$s AND e.tenant_id = $2 AND e.source = 'content' AND i.available
-         AND e.item_id <> $3 %3$s
-       ORDER BY e.embedding::halfvec(%1$s) <#> $1
-       LIMIT $4)
-    )
-    SELECT f.item_id, f.score, (row_number() OVER (ORDER BY f.score DESC, f.item_id))::integer,
-           'similar',
-           CASE WHEN 'content' IN ($6, f.source) THEN 'by its content, like ' ELSE 'chosen by the same users as ' END || $7
-    FROM found f
-    ORDER BY f.score DESC, f.item_id
-    LIMIT $4$q$,
-    v_model.dimension, v_model.model_id,
-    CASE WHEN p_filter IS NOT NULL THEN 'AND i.attributes @> $5' END)
-    USING v_embedding, v_tenant, p_item_id, p_k, p_filter, v_source, v_title;
 END
 $$;
 
 COMMENT ON FUNCTION recs.similar_items(text, integer, jsonb) IS
-  'The k items most similar to an item, best first: by who chose them, or by content where one of the two is new. Reads only.';
+  'The k items most similar to an item, best first, never fewer while k others are eligible: by who chose them, or by content where one of the two is new; then popular ones. Reads only.';
