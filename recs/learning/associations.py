@@ -139,7 +139,7 @@ def fit_low_pass(
     by how seldom it is seen: it knows the rare items of a large catalog, where EASE shrinks them.
     """
     graph = Graph.of(weights)
-    factors = graph.leading_factors(dimension, seed=seed).astype(np.float64)
+    factors = graph.leading_signals(dimension, seed=seed)[1].astype(np.float64)
     root = np.sqrt(graph.item_degrees.astype(np.float64))[:, None]
     items, triangle = np.linalg.qr(root * factors)
     history = np.divide(factors, root, out=np.zeros_like(factors), where=root > 0) @ triangle.T

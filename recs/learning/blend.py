@@ -18,7 +18,7 @@ from recs.learning.trained import TrainedModel, unit_rows
 from recs.learning.validation import Validation
 from recs.metrics import ndcg_at_k, recall_at_k
 
-TOWER_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.8, 1.2, 1.6, 3.2)
+TOWER_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 3.2)
 TOWER_SUPPORTS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 POPULARITY_SUPPORT = 10.0  # sql/functions/blend_user.sql says so too
 POPULARITY_WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)

@@ -24,6 +24,10 @@ class CatalogDefaults:
         low_pass_share: strength of the filter, where EASE has 1.
         association_support: distinct items of a user at which detail counts half, and the low-pass
             filter half of that.
+        start_power: exponent of the graph's eigenvalues by which the two-tower model's start weighs
+            the signals of the graph: 0 all alike, more the smooth ones.
+        patience: epochs without a better validation score before a trial stops. A shop overfits; a
+            large catalog still gains in late epochs, of a small rate, what one by one is noise.
         sharp: try the second, sharper temperature too; a shop overfits at it.
     """
 
@@ -34,6 +38,8 @@ class CatalogDefaults:
     low_pass_factor: float
     low_pass_share: float
     association_support: float
+    start_power: float
+    patience: int
     sharp: bool
 
 
@@ -45,16 +51,20 @@ SHOP = CatalogDefaults(
     low_pass_factor=0.5,
     low_pass_share=0.7,
     association_support=5.0,
+    start_power=0.0,
+    patience=3,
     sharp=False,
 )
 LARGE = CatalogDefaults(
-    tower_weight=0.4,  # the filter knows half of it already
+    tower_weight=0.6,  # the filter knows half of it already
     tower_support=1.0,
     ease_factor=2.0,
     coarse_factor=2.0,  # no detail
     low_pass_factor=2.0,
     low_pass_share=2.0,
     association_support=1e6,  # the filter does not fade
+    start_power=2.0,
+    patience=10,
     sharp=True,
 )
 

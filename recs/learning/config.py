@@ -56,7 +56,8 @@ class TrainingConfig:
             by the graph, so it costs as much as an epoch of it.
         timescales: tried on a validation slice where there are times; the best one stays.
         epochs: how many; None finds the number on the validation slice, then trains on everything.
-        patience: epochs without a better validation score before a trial stops.
+        patience: epochs without a better validation score before a trial stops; None takes what
+            suits a catalog by its size.
         validation_share: of interactions held out in that slice.
         validation_users: at most so many users are scored.
         device: "auto" takes a GPU if there is one.
@@ -67,7 +68,7 @@ class TrainingConfig:
     temperature: float = 0.12
     sharp_temperature: float = 0.08
     learning_rate: float = 0.004
-    learning_rate_decay: float = 0.9
+    learning_rate_decay: float = 0.93
     warmup_batches: int = 200
     batch_size: int = 512
     n_negatives: int = 1024
@@ -76,8 +77,8 @@ class TrainingConfig:
     steps_per_epoch: int = 15
     timescales: tuple[Timescale, ...] = field(default=TIMESCALES)
     epochs: int | None = None
-    max_epochs: int = 20
-    patience: int = 3
+    max_epochs: int = 30
+    patience: int | None = None
     validation_share: float = 0.1
     validation_users: int = 5000
     seed: int = 0

@@ -51,18 +51,19 @@ class Graph:
             result += transposed @ (block @ vectors)
         return result
 
-    def leading_factors(self, dimension: int, *, seed: int) -> Floats:
-        """Find the leading right singular vectors of R, [I, D], zero columns beyond its rank.
+    def leading_signals(self, dimension: int, *, seed: int) -> tuple[Floats, Floats]:
+        """Find the largest eigenvalues of R^T R, [D], and their vectors, [I, D].
 
-        No dense array has a row a user.
+        Beyond its rank both are zero. No dense array has a row a user.
         """
         n_items = len(self.item_degrees)
         n_users = sum(block.shape[0] for block, _ in self.blocks)
         rank = min(dimension, n_items, n_users)
-        _, factors = leading_eigenvectors(
+        values, vectors = leading_eigenvectors(
             self._smooth, rank, n=n_items, seed=seed, dtype=np.float32
         )
-        return np.pad(factors, ((0, 0), (0, dimension - rank)))
+        missing = (0, dimension - rank)
+        return np.pad(values, missing), np.pad(vectors, ((0, 0), missing))
 
     def _smooth(self, vectors: Floats) -> Floats:
         device = self.blocks[0][0].device
@@ -70,14 +71,18 @@ class Graph:
         return smoothed
 
 
-def initial_embeddings(graph: Graph, dimension: int, *, seed: int) -> tuple[Floats, Floats]:
-    """Start P and Q [I, D] at the ideal low-pass filter of the graph.
+def initial_embeddings(
+    graph: Graph, dimension: int, *, seed: int, power: float
+) -> tuple[Floats, Floats]:
+    """Start P and Q [I, D] at a low-pass filter of the graph.
 
-    With R = U S V^T: P = D_I^-1/2 V scaled to a root mean square norm of 1, Q = rows of
-    D_I^1/2 V scaled to norm 1. So u . q is the projection of the history onto the smoothest D
-    signals of the graph (GF-CF, Shen et al. 2021); training starts from there.
+    With R = U S V^T and F = V S^(2 power): P = D_I^-1/2 F scaled to a root mean square norm of 1,
+    Q = rows of F scaled to norm 1. With power 0, u . q is the projection of the history onto the
+    smoothest D signals of the graph (the ideal filter of GF-CF, Shen et al. 2021); with more of it
+    the smoother ones count more. Training starts from there.
     """
-    factors = graph.leading_factors(dimension, seed=seed)
+    values, vectors = graph.leading_signals(dimension, seed=seed)
+    factors = vectors * (values**power).astype(np.float32)
     degrees = graph.item_degrees
     history = factors * _inverse_sqrt(degrees)[:, None]
     history /= max(float(np.sqrt((history**2).sum(axis=1).mean())), 1e-12)

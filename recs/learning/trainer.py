@@ -153,6 +153,9 @@ def _try(
     on_progress: OnProgress | None,
 ) -> _Trial:
     run = _Run(validation.train, trial, config, timings)
+    patience = config.patience
+    if patience is None:
+        patience = catalog_defaults(validation.train.n_items).patience
     best, limit = trial, trial.epochs
     scores: list[tuple[float, float]] = []
     for epoch in range(1, limit + 1):
@@ -163,7 +166,7 @@ def _try(
         if sum(scores[-1]) > best.value:
             best = replace(trial, epochs=epoch, value=sum(scores[-1]), scores=scores, model=model)
         hopeless = epoch >= HOPELESS_EPOCHS and best.value < HOPELESS * leader
-        if hopeless or epoch - best.epochs >= config.patience:
+        if hopeless or epoch - best.epochs >= patience:
             break
     return best if config.epochs is None else replace(best, epochs=config.epochs)
 
@@ -190,7 +193,8 @@ class _Run:
         with timings.measure("initialise"):
             weights = interactions.history_weights(timescale.half_life_days)
             graph = Graph.of(interactions.matrix(weights), device=self._device)
-            start = initial_embeddings(graph, config.dimension, seed=config.seed)
+            power = catalog_defaults(interactions.n_items).start_power
+            start = initial_embeddings(graph, config.dimension, seed=config.seed, power=power)
         self._model = TwoTower(*start, graph, config.smoothing).to(self._device)
         self._optimizer = torch.optim.Adam(
             self._model.parameters(), lr=config.learning_rate, fused=True

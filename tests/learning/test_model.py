@@ -4,7 +4,7 @@ import scipy.sparse as sp
 import torch
 
 from recs.learning import graph as graph_module
-from recs.learning.graph import Graph
+from recs.learning.graph import Graph, initial_embeddings
 from recs.learning.model import TwoTower
 
 N_USERS, N_ITEMS, DIMENSION, STRENGTH = 50, 12, 4, 0.7
@@ -37,6 +37,26 @@ def test_smoothing_takes_from_the_items_seen_together_in_whatever_blocks(
     found = Graph.of(sp.csr_matrix(weights)).smooth(torch.from_numpy(vectors).float())
     np.testing.assert_allclose(found.numpy(), smoothing @ vectors, atol=1e-5)
     assert not found[5].any()
+
+
+@pytest.mark.parametrize("power", [0.0, 1.0, 2.0])
+def test_training_starts_at_a_filter_of_the_graph_that_more_power_makes_smoother(
+    weights, smoothing, power
+):
+    history, items = initial_embeddings(
+        Graph.of(sp.csr_matrix(weights)), DIMENSION, seed=0, power=power
+    )
+    values, vectors = (x[..., : -DIMENSION - 1 : -1] for x in np.linalg.eigh(smoothing))
+    seen = np.arange(N_ITEMS) != 5
+    degrees = np.where(seen, weights.sum(axis=0), 1)
+    filtered = (vectors * values ** (2 * power)) @ vectors.T
+    wanted = filtered / np.sqrt(degrees)[:, None] / np.linalg.norm(vectors * values**power, axis=1)
+    found = history @ items.T
+    scale = np.linalg.norm(found[:, seen]) / np.linalg.norm(wanted[:, seen])
+    np.testing.assert_allclose(found[:, seen], scale * wanted[:, seen], atol=2e-3)
+    np.testing.assert_allclose(np.linalg.norm(items, axis=1), 1, atol=1e-5)
+    assert np.square(history).sum(axis=1).mean() == pytest.approx(1, abs=1e-4)
+    assert not history[5].any()  # but it has a direction to be recommended by
 
 
 def towers(weights):

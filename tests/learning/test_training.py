@@ -202,6 +202,23 @@ def test_a_sharper_temperature_is_taken_where_it_is_clearly_better_in_a_large_ca
     assert trained(temperature, sharp).temperature == (sharp if clearly else temperature)
 
 
+@pytest.mark.parametrize(
+    ("large", "patience", "epochs"), [(False, None, 4), (True, None, 11), (True, 2, 3)]
+)
+def test_a_large_catalog_waits_longer_for_a_better_epoch(large, patience, epochs, monkeypatch):
+    monkeypatch.setattr("recs.learning.catalog_defaults.LARGE_CATALOG", 240 if large else 241)
+    seen = []
+    config = TrainingConfig(
+        dimension=4,
+        learning_rate=1e-12,  # no epoch is better than the first
+        timescales=(TIMELESS,),
+        patience=patience,
+        sharp_temperature=1.0,
+    )
+    train(planted(predictability=0.6), config=config, on_progress=seen.append)
+    assert sum(progress.stage != "train" for progress in seen) == epochs
+
+
 def test_a_small_catalog_keeps_its_temperature():
     seen = []
     config = TrainingConfig(dimension=4, max_epochs=1, timescales=(TIMELESS,))
