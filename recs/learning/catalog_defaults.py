@@ -26,6 +26,7 @@ class CatalogDefaults:
             filter half of that.
         start_power: exponent of the graph's eigenvalues by which the two-tower model's start weighs
             the signals of the graph: 0 all alike, more the smooth ones.
+        learning_rate_decay: factor after each epoch.
         patience: epochs without a better validation score before a trial stops. A shop overfits; a
             large catalog still gains in late epochs, of a small rate, what one by one is noise.
         sharp: try the second, sharper temperature too; a shop overfits at it.
@@ -39,6 +40,7 @@ class CatalogDefaults:
     low_pass_share: float
     association_support: float
     start_power: float
+    learning_rate_decay: float
     patience: int
     sharp: bool
 
@@ -52,6 +54,7 @@ SHOP = CatalogDefaults(
     low_pass_share=0.7,
     association_support=5.0,
     start_power=0.0,
+    learning_rate_decay=0.9,
     patience=3,
     sharp=False,
 )
@@ -64,6 +67,7 @@ LARGE = CatalogDefaults(
     low_pass_share=2.0,
     association_support=1e6,  # the filter does not fade
     start_power=2.0,
+    learning_rate_decay=0.93,
     patience=10,
     sharp=True,
 )

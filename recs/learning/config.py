@@ -48,7 +48,7 @@ class TrainingConfig:
         history_share: bounds of the uniform share of a user's items that is input; the rest are
             targets.
         learning_rate: of a step of one batch; of several, times the root of their number.
-        learning_rate_decay: factor after each epoch.
+        learning_rate_decay: factor after each epoch; None takes what suits a catalog by its size.
         warmup_batches: over which the learning rate rises from 0. A shop that is learned in a
             hundred steps is overfitted by large ones; a large one does not notice.
         smoothing: strength a of P <- P + a S P over the graph, and of Q, at every step.
@@ -56,8 +56,7 @@ class TrainingConfig:
             by the graph, so it costs as much as an epoch of it.
         timescales: tried on a validation slice where there are times; the best one stays.
         epochs: how many; None finds the number on the validation slice, then trains on everything.
-        patience: epochs without a better validation score before a trial stops; None takes what
-            suits a catalog by its size.
+        patience: epochs without a better validation score before a trial stops; None the same.
         validation_share: of interactions held out in that slice.
         validation_users: at most so many users are scored.
         device: "auto" takes a GPU if there is one.
@@ -68,7 +67,7 @@ class TrainingConfig:
     temperature: float = 0.12
     sharp_temperature: float = 0.08
     learning_rate: float = 0.004
-    learning_rate_decay: float = 0.93
+    learning_rate_decay: float | None = None
     warmup_batches: int = 200
     batch_size: int = 512
     n_negatives: int = 1024

@@ -153,9 +153,8 @@ def _try(
     on_progress: OnProgress | None,
 ) -> _Trial:
     run = _Run(validation.train, trial, config, timings)
-    patience = config.patience
-    if patience is None:
-        patience = catalog_defaults(validation.train.n_items).patience
+    suited = catalog_defaults(validation.train.n_items)
+    patience = suited.patience if config.patience is None else config.patience
     best, limit = trial, trial.epochs
     scores: list[tuple[float, float]] = []
     for epoch in range(1, limit + 1):
@@ -190,11 +189,15 @@ class _Run:
         self._sampler = Sampler(
             interactions, timescale, config=config, generator=np.random.default_rng(config.seed)
         )
+        suited = catalog_defaults(interactions.n_items)
+        decay = config.learning_rate_decay
+        self._rate_decay = suited.learning_rate_decay if decay is None else decay
         with timings.measure("initialise"):
             weights = interactions.history_weights(timescale.half_life_days)
             graph = Graph.of(interactions.matrix(weights), device=self._device)
-            power = catalog_defaults(interactions.n_items).start_power
-            start = initial_embeddings(graph, config.dimension, seed=config.seed, power=power)
+            start = initial_embeddings(
+                graph, config.dimension, seed=config.seed, power=suited.start_power
+            )
         self._model = TwoTower(*start, graph, config.smoothing).to(self._device)
         self._optimizer = torch.optim.Adam(
             self._model.parameters(), lr=config.learning_rate, fused=True
@@ -237,7 +240,7 @@ class _Run:
         rate = config.learning_rate * min(math.sqrt(count), MOST_RATES)
         rate *= min(1.0, self._batches / max(config.warmup_batches, 1), self._steps / WARMUP_STEPS)
         for group in self._optimizer.param_groups:
-            group["lr"] = rate * config.learning_rate_decay**self._epochs
+            group["lr"] = rate * self._rate_decay**self._epochs
 
     def _loss(self, tables: Tables, batch: Batch) -> Tensor:
         to = self._to
