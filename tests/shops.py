@@ -110,3 +110,17 @@ def publish(engine: Engine, what: Publication, *, activate: bool = True, name: s
         with engine.begin() as connection:
             versions.activate(connection, id_)
     return id_
+
+
+def place(engine: Engine, vectors: Mapping[str, np.ndarray]) -> None:
+    """Give new items a vector in the active version, as their content would."""
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO recs.item_embeddings"
+                " (tenant_id, model_id, item_id, embedding, history_embedding)"
+                " SELECT tenant_id, model_id, :item, CAST(:vector AS vector)::halfvec,"
+                " CAST(:vector AS vector)::halfvec FROM recs.models WHERE state = 'active'"
+            ),
+            [{"item": item, "vector": str(row.tolist())} for item, row in vectors.items()],
+        )

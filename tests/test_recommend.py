@@ -273,19 +273,35 @@ def test_similar_items_behind_a_strict_filter_are_searched_exactly(
 ) -> None:
     rare = [7, 70, 77]
     shop.upsert_items(Item(f"item-{j}", attributes={"colour": "gold"}) for j in rare)
-    with engine.begin() as connection:
-        # As in a catalog too large to be walked through: an index scan that soon gives up.
-        for setting in (
-            "hnsw.max_scan_tuples = 1",
-            "hnsw.ef_search = 1",
-            "enable_seqscan = off",
-            "enable_sort = off",
-        ):
-            connection.execute(text(f"ALTER FUNCTION recs.similar_items SET {setting}"))
+    _let_index_scans_give_up(engine)
     others = [j for j in range(N) if j not in rare]
     rows = shop.similar_items("item-5", 5, filter={"colour": "gold"})
     assert {row.item_id for row in rows} == set(exact(vectors, vectors[5], others, 3))
     assert {row.tier for row in rows} == {"similar"}
+
+
+def _let_index_scans_give_up(engine: Engine) -> None:
+    """Make an index scan of the active version soon stop, as in a catalog too large to walk."""
+    with engine.begin() as connection:
+        query = "SELECT 'recs.nearest_items_' || model_id FROM recs.models WHERE state = 'active'"
+        function = connection.execute(text(query)).scalar_one()
+        for setting in ("hnsw.max_scan_tuples = 1", "hnsw.ef_search = 1"):
+            connection.execute(text(f"ALTER FUNCTION {function} SET {setting}"))
+
+
+def test_new_items_are_all_looked_at_while_they_are_few(
+    shop: Recommender, engine: Engine, vectors: np.ndarray
+) -> None:
+    new = shops.unit(np.random.default_rng(11).normal(size=(900, D)))
+    shop.upsert_items(Item(f"item-{N + n}", attributes={"new": True}) for n in range(len(new)))
+    shops.place(engine, {f"item-{N + n}": row for n, row in enumerate(new)})
+    _let_index_scans_give_up(engine)
+    both = np.concatenate([vectors, new])
+    old = list(range(N))
+    rows = shop.recommend("regular", 50, filter={"new": True})
+    assert_nearest(rows, both, vectors[HISTORY].sum(0), old)
+    rows = shop.similar_items(f"item-{N + 450}", 50, filter={"new": True})
+    assert_nearest(rows, both, both[N + 450], [*old, N + 450])
 
 
 def test_similar_items_of_an_unknown_item_name_it(shop: Recommender) -> None:

@@ -1,4 +1,4 @@
-"""The HNSW indexes of a version's items, built once after the load and in parallel."""
+"""The indexes of the items of a version, built once after the load and in parallel."""
 
 from __future__ import annotations
 
@@ -37,8 +37,16 @@ def build_indexes(
         driver.execute("SELECT set_config(%s, %s, true)", [setting, str(getattr(options, setting))])
     learned = sql.SQL("source = 'interactions'")
     # What has only content lies in an index of its own: among learned items it would be a dense
-    # cluster that a graph search gets lost in, and this one stays as it was built.
+    # cluster that a graph search gets lost in, and this one stays as it was built. While such
+    # items are few they are searched exactly, found by the B-tree.
     new = sql.SQL("source = 'content'")
+    driver.execute(
+        sql.SQL("CREATE INDEX {} ON {} (tenant_id) WHERE {}").format(
+            sql.Identifier(f"item_embeddings_{model_id}_new_idx"),
+            versions.partition("item_embeddings", model_id),
+            new,
+        )
+    )
     _create_hnsw_index(driver, model_id, "embedding", dimension, options, where=learned)
     _create_hnsw_index(driver, model_id, "embedding", dimension, options, where=new, prefix="new_")
     if content_dimension is not None:

@@ -1,13 +1,28 @@
 CREATE OR REPLACE FUNCTION recs.create_serving_function(p_model_id bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path FROM CURRENT
-AS $$
+AS $function$
 DECLARE
   v_dimension integer;
+  v_indexed text;
   v_name text := 'nearest_items_' || p_model_id;
   v_old regprocedure;
+  v_search text := $search$
+      (SELECT e.item_id, e.embedding, -e.distance AS score
+       FROM (SELECT v.item_id, v.embedding, %3$s <#> p_embedding AS distance
+             FROM recs.item_embeddings v
+             WHERE v.model_id = %1$s AND v.tenant_id = p_tenant_id AND %2$s) e
+       JOIN recs.items i ON i.tenant_id = p_tenant_id AND i.item_id = e.item_id
+       WHERE i.available
+         AND e.item_id <> ALL (p_already) AND (p_filter IS NULL OR i.attributes @> p_filter)
+         AND (p_include_seen OR NOT EXISTS (
+           SELECT FROM recs.interactions s
+           WHERE s.tenant_id = p_tenant_id AND s.user_id = p_user_id AND s.item_id = e.item_id))
+       ORDER BY e.distance
+       LIMIT p_k)$search$;
 BEGIN
   SELECT m.dimension INTO STRICT v_dimension FROM recs.models m WHERE m.model_id = p_model_id;
+  v_indexed := format('v.embedding::halfvec(%s)', v_dimension);
   FOR v_old IN
     SELECT p.oid FROM pg_proc p
     WHERE p.pronamespace = 'recs'::regnamespace AND p.proname = v_name
@@ -18,11 +33,11 @@ BEGIN
   -- constant. In a function of the version's own it does, and the plan is made once a session;
   -- planning the same query by EXECUTE at every call costs more than running it.
   EXECUTE format($create$
-CREATE FUNCTION recs.%3$I(
+CREATE FUNCTION recs.%2$I(
   p_tenant_id text, p_user_id text, p_embedding halfvec, p_k integer, p_include_seen boolean,
   p_filter jsonb, p_exact boolean, p_already text[]
 ) RETURNS TABLE (item_id text, score real, reason text)
-LANGUAGE plpgsql STABLE PARALLEL SAFE
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 SET search_path FROM CURRENT
 SET hnsw.ef_search = 200
 SET hnsw.iterative_scan = strict_order
@@ -32,46 +47,24 @@ SET enable_seqscan = off
 SET enable_sort = off
 AS $body$
 #variable_conflict use_column
+DECLARE
+  v_few_new boolean := NOT EXISTS (
+    SELECT FROM recs.item_embeddings e
+    WHERE e.model_id = %1$s AND e.tenant_id = p_tenant_id AND e.source = 'content'
+    OFFSET 1000);
 BEGIN
   RETURN QUERY
     WITH found AS MATERIALIZED (
       -- Learned items and new ones have an index each: placed by content alone, new ones lie so
-      -- close together that a search among all of them would not find its way.
-      (SELECT e.item_id, e.embedding, -(e.embedding::halfvec(%2$s) <#> p_embedding) AS score
-       FROM recs.item_embeddings e
-       JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id
-       WHERE NOT p_exact AND e.source = 'interactions'
-         AND e.model_id = %1$s AND e.tenant_id = p_tenant_id AND i.available
-         AND (p_filter IS NULL OR i.attributes @> p_filter)
-         AND (p_include_seen OR NOT EXISTS (
-           SELECT FROM recs.interactions s
-           WHERE s.tenant_id = p_tenant_id AND s.user_id = p_user_id AND s.item_id = e.item_id))
-       ORDER BY e.embedding::halfvec(%2$s) <#> p_embedding
-       LIMIT p_k)
+      -- close together that a search among all of them would not find its way. Even in their own
+      -- index some hide behind others of like content, so while they are few all are looked at.
+      %3$s
       UNION ALL
-      (SELECT e.item_id, e.embedding, -(e.embedding::halfvec(%2$s) <#> p_embedding) AS score
-       FROM recs.item_embeddings e
-       JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id
-       WHERE NOT p_exact AND e.source = 'content'
-         AND e.model_id = %1$s AND e.tenant_id = p_tenant_id AND i.available
-         AND (p_filter IS NULL OR i.attributes @> p_filter)
-         AND (p_include_seen OR NOT EXISTS (
-           SELECT FROM recs.interactions s
-           WHERE s.tenant_id = p_tenant_id AND s.user_id = p_user_id AND s.item_id = e.item_id))
-       ORDER BY e.embedding::halfvec(%2$s) <#> p_embedding
-       LIMIT p_k)
+      %4$s
       UNION ALL
-      (SELECT e.item_id, e.embedding, -(e.embedding <#> p_embedding) AS score
-       FROM recs.item_embeddings e
-       JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id
-       WHERE p_exact AND e.item_id <> ALL (p_already)
-         AND e.model_id = %1$s AND e.tenant_id = p_tenant_id AND i.available
-         AND (p_filter IS NULL OR i.attributes @> p_filter)
-         AND (p_include_seen OR NOT EXISTS (
-           SELECT FROM recs.interactions s
-           WHERE s.tenant_id = p_tenant_id AND s.user_id = p_user_id AND s.item_id = e.item_id))
-       ORDER BY e.embedding <#> p_embedding
-       LIMIT p_k)
+      %5$s
+      UNION ALL
+      %6$s
     ), ranked AS MATERIALIZED (
       SELECT row_number() OVER (ORDER BY f.score DESC, f.item_id) AS rank, f.*
       FROM found f
@@ -93,7 +86,13 @@ BEGIN
     ORDER BY f.rank, r.history_embedding <#> f.embedding;
 END
 $body$
-$create$, p_model_id, v_dimension, v_name);
+$create$, p_model_id, v_name,
+    format(v_search, p_model_id, $$v.source = 'interactions' AND NOT p_exact$$, v_indexed),
+    format(v_search, p_model_id, $$v.source = 'content' AND NOT p_exact AND NOT v_few_new$$, v_indexed),
+    -- In order of distance first: only what comes near enough is joined.
+    format(v_search, p_model_id, $$v.source = 'content' AND NOT p_exact AND v_few_new
+             ORDER BY distance OFFSET 0$$, 'v.embedding'),
+    format(v_search, p_model_id, 'p_exact', 'v.embedding'));
   EXECUTE format('COMMENT ON FUNCTION recs.%I IS %L', v_name,
     'The items of model version ' || p_model_id || ' nearest to a user vector; made by recs.create_serving_function.');
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recs_reader') THEN
@@ -101,7 +100,7 @@ $create$, p_model_id, v_dimension, v_name);
     EXECUTE format('GRANT EXECUTE ON FUNCTION recs.%I TO recs_reader', v_name);
   END IF;
 END
-$$;
+$function$;
 
 COMMENT ON FUNCTION recs.create_serving_function(bigint) IS
   'Create the function that searches the index of one model version; publishing calls it.';

@@ -5,8 +5,6 @@ CREATE OR REPLACE FUNCTION recs.similar_items(
 ) RETURNS TABLE (item_id text, score real, rank integer, tier text, reason text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 SET search_path FROM CURRENT
-SET hnsw.ef_search = 200
-SET hnsw.iterative_scan = strict_order
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -46,42 +44,15 @@ BEGIN
       -- An index scan gives up after hnsw.max_scan_tuples. Where few items pass, search them all.
       EXIT WHEN cardinality(v_items) > p_k;
       FOR item_id, score, reason IN EXECUTE format($q$
-        WITH found AS MATERIALIZED (
-          (SELECT e.item_id, -(e.embedding::halfvec(%1$s) <#> $1) AS score, e.source
-           FROM recs.item_embeddings e
-           JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id
-           WHERE NOT $8 AND e.source = 'interactions'
-             AND e.model_id = %2$s AND e.tenant_id = $2 AND i.available
-             AND e.item_id <> ALL ($3) AND ($5 IS NULL OR i.attributes @> $5)
-           ORDER BY e.embedding::halfvec(%1$s) <#> $1
-           LIMIT $4)
-          UNION ALL
-          (SELECT e.item_id, -(e.embedding::halfvec(%1$s) <#> $1) AS score, e.source
-           FROM recs.item_embeddings e
-           JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id
-           WHERE NOT $8 AND e.source = 'content'
-             AND e.model_id = %2$s AND e.tenant_id = $2 AND i.available
-             AND e.item_id <> ALL ($3) AND ($5 IS NULL OR i.attributes @> $5)
-           ORDER BY e.embedding::halfvec(%1$s) <#> $1
-           LIMIT $4)
-          UNION ALL
-          (SELECT e.item_id, -(e.embedding <#> $1) AS score, e.source
-           FROM recs.item_embeddings e
-           JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id
-           WHERE $8
-             AND e.model_id = %2$s AND e.tenant_id = $2 AND i.available
-             AND e.item_id <> ALL ($3) AND ($5 IS NULL OR i.attributes @> $5)
-           ORDER BY e.embedding <#> $1
-           LIMIT $4)
-        )
-        SELECT f.item_id, f.score::real,
-               CASE WHEN 'content' IN ($6, f.source) THEN 'by its content, like '
-                 ELSE 'chosen by the same users as ' END || $7
-        FROM found f
-        ORDER BY f.score DESC, f.item_id
-        LIMIT $4$q$, v_model.dimension, v_model.model_id)
-        USING v_embedding, v_tenant, v_items, p_k + 1 - cardinality(v_items), p_filter,
-              v_source, v_title, v_exact
+        SELECT n.item_id, n.score,
+               CASE WHEN 'content' IN ($7, e.source) THEN 'by its content, like '
+                 ELSE 'chosen by the same users as ' END || $8
+        FROM recs.%1$I($1, NULL, $2, $3, true, $4, $5, $6) WITH ORDINALITY n
+        JOIN recs.item_embeddings e
+          ON e.model_id = %2$s AND e.tenant_id = $1 AND e.item_id = n.item_id
+        ORDER BY n.ordinality$q$, 'nearest_items_' || v_model.model_id, v_model.model_id)
+        USING v_tenant, v_embedding, p_k + 1 - cardinality(v_items), p_filter, v_exact, v_items,
+              v_source, v_title
       LOOP
         rank := cardinality(v_items);
         v_items := v_items || item_id;
