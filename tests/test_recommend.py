@@ -268,18 +268,6 @@ def test_similar_items_are_k_while_k_others_are_on_sale(
     assert len(red) == min(k, 41 if item == "item-5" else 40)  # a third, and "untouched"
 
 
-def test_similar_items_behind_a_strict_filter_are_searched_exactly(
-    shop: Recommender, engine: Engine, vectors: np.ndarray
-) -> None:
-    rare = [7, 70, 77]
-    shop.upsert_items(Item(f"item-{j}", attributes={"colour": "gold"}) for j in rare)
-    _let_index_scans_give_up(engine)
-    others = [j for j in range(N) if j not in rare]
-    rows = shop.similar_items("item-5", 5, filter={"colour": "gold"})
-    assert {row.item_id for row in rows} == set(exact(vectors, vectors[5], others, 3))
-    assert {row.tier for row in rows} == {"similar"}
-
-
 def _let_index_scans_give_up(engine: Engine) -> None:
     """Make an index scan of the active version soon stop, as in a catalog too large to walk."""
     with engine.begin() as connection:
@@ -289,19 +277,38 @@ def _let_index_scans_give_up(engine: Engine) -> None:
             connection.execute(text(f"ALTER FUNCTION {function} SET {setting}"))
 
 
-def test_new_items_are_all_looked_at_while_they_are_few(
+def test_what_passes_a_strict_filter_is_searched_exactly(
     shop: Recommender, engine: Engine, vectors: np.ndarray
 ) -> None:
-    new = shops.unit(np.random.default_rng(11).normal(size=(900, D)))
-    shop.upsert_items(Item(f"item-{N + n}", attributes={"new": True}) for n in range(len(new)))
-    shops.place(engine, {f"item-{N + n}": row for n, row in enumerate(new)})
+    rare = [7, 70, 77, 90, 91]
+    shop.upsert_items(Item(f"item-{j}", attributes={"colour": "gold"}) for j in rare)
     _let_index_scans_give_up(engine)
-    both = np.concatenate([vectors, new])
-    old = list(range(N))
-    rows = shop.recommend("regular", 50, filter={"new": True})
-    assert_nearest(rows, both, vectors[HISTORY].sum(0), old)
-    rows = shop.similar_items(f"item-{N + 450}", 50, filter={"new": True})
-    assert_nearest(rows, both, both[N + 450], [*old, N + 450])
+    others = [j for j in range(N) if j not in rare]
+    rows = shop.similar_items("item-5", 9, filter={"colour": "gold"})
+    assert [row.item_id for row in rows] == exact(vectors, vectors[5], others, 5)
+    assert {row.tier for row in rows} == {"similar"}
+    rows = shop.recommend("regular", 9, filter={"colour": "gold"})
+    assert [row.item_id for row in rows] == exact(vectors, vectors[HISTORY].sum(0), others, 5)
+    assert {row.tier for row in rows} == {"model"}
+
+
+@pytest.mark.parametrize("k", [10, 50])
+def test_learned_and_new_items_are_searched_exactly_where_an_index_gives_up(
+    shop: Recommender, engine: Engine, vectors: np.ndarray, k: int
+) -> None:
+    new = 900
+    rows = shops.unit(np.random.default_rng(11).normal(size=(new, D)))
+    shop.upsert_items(Item(f"item-{N + n}", attributes={"colour": "red"}) for n in range(new))
+    shops.place(engine, {f"item-{N + n}": row for n, row in enumerate(rows)})
+    _let_index_scans_give_up(engine)
+    both = np.concatenate([vectors, rows])
+    blue = [j for j in range(N) if j % 3 != 0]
+    user = vectors[HISTORY].sum(0)
+    answer = shop.recommend("regular", k, filter={"colour": "red"})
+    assert_nearest(answer, both, user, [*HISTORY, *blue])
+    item = N + new // 2
+    answer = shop.similar_items(f"item-{item}", k, filter={"colour": "red"})
+    assert_nearest(answer, both, both[item], [item, *blue])
 
 
 def test_similar_items_of_an_unknown_item_name_it(shop: Recommender) -> None:

@@ -4,25 +4,28 @@ SET search_path FROM CURRENT
 AS $function$
 DECLARE
   v_dimension integer;
-  v_indexed text;
+  v_learned bigint;
   v_name text := 'nearest_items_' || p_model_id;
   v_old regprocedure;
+  v_indexed text;  -- the distance by which the index is ordered
+  v_exact text := 'v.embedding <#> p_embedding';
   v_search text := $search$
-      (SELECT e.item_id, e.embedding, -e.distance AS score
-       FROM (SELECT v.item_id, v.embedding, %3$s <#> p_embedding AS distance
-             FROM recs.item_embeddings v
-             WHERE v.model_id = %1$s AND v.tenant_id = p_tenant_id AND %2$s) e
-       JOIN recs.items i ON i.tenant_id = p_tenant_id AND i.item_id = e.item_id
-       WHERE i.available
-         AND e.item_id <> ALL (p_already) AND (p_filter IS NULL OR i.attributes @> p_filter)
-         AND (p_include_seen OR NOT EXISTS (
-           SELECT FROM recs.interactions s
-           WHERE s.tenant_id = p_tenant_id AND s.user_id = p_user_id AND s.item_id = e.item_id))
-       ORDER BY e.distance
-       LIMIT p_k)$search$;
+        SELECT e.item_id, e.embedding, e.distance
+        FROM (SELECT v.item_id, v.embedding, %2$s AS distance
+              FROM recs.item_embeddings v
+              WHERE v.model_id = %1$s AND v.tenant_id = p_tenant_id AND %3$s) e
+        JOIN recs.items i ON i.tenant_id = p_tenant_id AND i.item_id = e.item_id
+        WHERE i.available AND (p_filter IS NULL OR i.attributes @> p_filter)
+          AND (p_include_seen OR NOT EXISTS (
+            SELECT FROM recs.interactions s
+            WHERE s.tenant_id = p_tenant_id AND s.user_id = p_user_id AND s.item_id = e.item_id))
+        ORDER BY e.distance
+        LIMIT p_k$search$;
 BEGIN
   SELECT m.dimension INTO STRICT v_dimension FROM recs.models m WHERE m.model_id = p_model_id;
-  v_indexed := format('v.embedding::halfvec(%s)', v_dimension);
+  v_indexed := format('v.embedding::halfvec(%s) <#> p_embedding', v_dimension);
+  SELECT count(*) INTO v_learned FROM recs.item_embeddings e
+    WHERE e.model_id = p_model_id AND e.source = 'interactions';
   FOR v_old IN
     SELECT p.oid FROM pg_proc p
     WHERE p.pronamespace = 'recs'::regnamespace AND p.proname = v_name
@@ -35,12 +38,13 @@ BEGIN
   EXECUTE format($create$
 CREATE FUNCTION recs.%2$I(
   p_tenant_id text, p_user_id text, p_embedding halfvec, p_k integer, p_include_seen boolean,
-  p_filter jsonb, p_exact boolean, p_already text[]
+  p_filter jsonb
 ) RETURNS TABLE (item_id text, score real, reason text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 SET search_path FROM CURRENT
 SET hnsw.ef_search = 200
 SET hnsw.iterative_scan = strict_order
+SET hnsw.max_scan_tuples = %3$s
 -- One plan for every user: follow the index in order of distance, stop at k rows that pass.
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
@@ -54,21 +58,26 @@ DECLARE
     OFFSET 1000);
 BEGIN
   RETURN QUERY
-    WITH found AS MATERIALIZED (
-      -- Learned items and new ones have an index each: placed by content alone, new ones lie so
-      -- close together that a search among all of them would not find its way. Even in their own
-      -- index some hide behind others of like content, so while they are few all are looked at.
-      %3$s
+    -- Learned items and new ones have an index each: placed by content alone, new ones lie so
+    -- close together that a search among all of them would not find its way. Even in their own
+    -- index some hide behind others of like content, so while they are few all are looked at.
+    WITH learned AS MATERIALIZED (%4$s
+    ), new AS MATERIALIZED (%5$s
+    ), found AS MATERIALIZED (
+      SELECT * FROM learned WHERE (SELECT count(*) FROM learned) = p_k
       UNION ALL
-      %4$s
+      SELECT * FROM new WHERE (SELECT count(*) FROM new) = p_k
       UNION ALL
-      %5$s
+      (%6$s)
       UNION ALL
-      %6$s
+      -- An index scan gives up after hnsw.max_scan_tuples. Where few items pass, search them all.
+      (%7$s)
+      UNION ALL
+      (%8$s)
     ), ranked AS MATERIALIZED (
-      SELECT row_number() OVER (ORDER BY f.score DESC, f.item_id) AS rank, f.*
+      SELECT row_number() OVER (ORDER BY f.distance, f.item_id) AS rank, f.*
       FROM found f
-      ORDER BY f.score DESC, f.item_id
+      ORDER BY f.distance, f.item_id
       LIMIT p_k
     ), recent AS MATERIALIZED (
       SELECT h.history_embedding, coalesce(nullif(t.title, ''), t.item_id) AS title
@@ -80,19 +89,24 @@ BEGIN
       JOIN recs.items t ON t.tenant_id = p_tenant_id AND t.item_id = l.item_id
     )
     -- The reason: of the last items the user touched, the one that pulls hardest to this one.
-    SELECT DISTINCT ON (f.rank) f.item_id, f.score::real, 'because of ' || r.title
+    SELECT DISTINCT ON (f.rank) f.item_id, (-f.distance)::real, 'because of ' || r.title
     FROM ranked f
     LEFT JOIN recent r ON true
     ORDER BY f.rank, r.history_embedding <#> f.embedding;
 END
 $body$
 $create$, p_model_id, v_name,
-    format(v_search, p_model_id, $$v.source = 'interactions' AND NOT p_exact$$, v_indexed),
-    format(v_search, p_model_id, $$v.source = 'content' AND NOT p_exact AND NOT v_few_new$$, v_indexed),
+    -- Once half of the items are visited, looking at all costs no more than what was spent.
+    greatest(1000, least(20000, v_learned / 2)),
+    format(v_search, p_model_id, v_indexed, $$v.source = 'interactions'$$),
+    format(v_search, p_model_id, v_indexed, $$v.source = 'content' AND NOT v_few_new$$),
     -- In order of distance first: only what comes near enough is joined.
-    format(v_search, p_model_id, $$v.source = 'content' AND NOT p_exact AND v_few_new
-             ORDER BY distance OFFSET 0$$, 'v.embedding'),
-    format(v_search, p_model_id, 'p_exact', 'v.embedding'));
+    format(v_search, p_model_id, v_exact, $$v.source = 'content' AND v_few_new
+              ORDER BY distance OFFSET 0$$),
+    format(v_search, p_model_id, v_exact, $$v.source = 'interactions'
+                AND (SELECT count(*) FROM learned) < p_k$$),
+    format(v_search, p_model_id, v_exact, $$v.source = 'content' AND NOT v_few_new
+                AND (SELECT count(*) FROM new) < p_k$$));
   EXECUTE format('COMMENT ON FUNCTION recs.%I IS %L', v_name,
     'The items of model version ' || p_model_id || ' nearest to a user vector; made by recs.create_serving_function.');
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recs_reader') THEN

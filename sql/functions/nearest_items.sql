@@ -10,7 +10,7 @@ DECLARE
 BEGIN
   IF v_model_id IS NOT NULL THEN
     RETURN QUERY EXECUTE
-      format('SELECT * FROM recs.%I($1, $2, $3, $4, false, NULL, false, ''{}'')',
+      format('SELECT * FROM recs.%I($1, $2, $3, $4, false, NULL)',
              'nearest_items_' || v_model_id)
       USING v_tenant, p_user_id, p_embedding::halfvec, p_k;
   END IF;

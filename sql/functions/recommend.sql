@@ -12,7 +12,6 @@ AS $$
 DECLARE
   v_tenant text := recs.current_tenant();
   v_model_id bigint;
-  v_exact boolean;
   v_embedding vector;
   v_stored boolean := true;
   v_items text[] := '{}';
@@ -35,18 +34,13 @@ BEGIN
   END IF;
   IF v_embedding IS NOT NULL THEN
     tier := CASE WHEN v_stored THEN 'model' ELSE 'fold_in' END;
-    FOREACH v_exact IN ARRAY ARRAY[false, true] LOOP
-      -- An index scan gives up after hnsw.max_scan_tuples. Where few items pass, search them all.
-      EXIT WHEN cardinality(v_items) = p_k;
-      FOR item_id, score, reason IN EXECUTE
-        format('SELECT * FROM recs.%I($1, $2, $3, $4, $5, $6, $7, $8)', 'nearest_items_' || v_model_id)
-        USING v_tenant, p_user_id, v_embedding::halfvec, p_k - cardinality(v_items),
-              p_include_seen, p_filter, v_exact, v_items
-      LOOP
-        v_items := v_items || item_id;
-        rank := cardinality(v_items);
-        RETURN NEXT;
-      END LOOP;
+    FOR item_id, score, reason IN EXECUTE
+      format('SELECT * FROM recs.%I($1, $2, $3, $4, $5, $6)', 'nearest_items_' || v_model_id)
+      USING v_tenant, p_user_id, v_embedding::halfvec, p_k, p_include_seen, p_filter
+    LOOP
+      v_items := v_items || item_id;
+      rank := cardinality(v_items);
+      RETURN NEXT;
     END LOOP;
   END IF;
   IF cardinality(v_items) < p_k THEN

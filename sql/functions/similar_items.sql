@@ -13,7 +13,6 @@ DECLARE
   v_title text;
   v_embedding halfvec;
   v_source text;
-  v_exact boolean;
   v_items text[] := ARRAY[p_item_id];  -- itself stands before the first row, and is never one
 BEGIN
   PERFORM recs.check_k(p_k);
@@ -40,24 +39,21 @@ BEGIN
         || ARRAY[0, 0, 0]::halfvec);
     END IF;
     tier := 'similar';
-    FOREACH v_exact IN ARRAY ARRAY[false, true] LOOP
-      -- An index scan gives up after hnsw.max_scan_tuples. Where few items pass, search them all.
-      EXIT WHEN cardinality(v_items) > p_k;
-      FOR item_id, score, reason IN EXECUTE format($q$
-        SELECT n.item_id, n.score,
-               CASE WHEN 'content' IN ($7, e.source) THEN 'by its content, like '
-                 ELSE 'chosen by the same users as ' END || $8
-        FROM recs.%1$I($1, NULL, $2, $3, true, $4, $5, $6) WITH ORDINALITY n
-        JOIN recs.item_embeddings e
-          ON e.model_id = %2$s AND e.tenant_id = $1 AND e.item_id = n.item_id
-        ORDER BY n.ordinality$q$, 'nearest_items_' || v_model.model_id, v_model.model_id)
-        USING v_tenant, v_embedding, p_k + 1 - cardinality(v_items), p_filter, v_exact, v_items,
-              v_source, v_title
-      LOOP
-        rank := cardinality(v_items);
-        v_items := v_items || item_id;
-        RETURN NEXT;
-      END LOOP;
+    FOR item_id, score, reason IN EXECUTE format($q$
+      SELECT n.item_id, n.score,
+             CASE WHEN 'content' IN ($6, e.source) THEN 'by its content, like '
+               ELSE 'chosen by the same users as ' END || $7
+      FROM recs.%1$I($1, NULL, $2, $3 + 1, true, $4) WITH ORDINALITY n
+      JOIN recs.item_embeddings e
+        ON e.model_id = %2$s AND e.tenant_id = $1 AND e.item_id = n.item_id
+      WHERE n.item_id <> $5
+      ORDER BY n.ordinality
+      LIMIT $3$q$, 'nearest_items_' || v_model.model_id, v_model.model_id)
+      USING v_tenant, v_embedding, p_k, p_filter, p_item_id, v_source, v_title
+    LOOP
+      rank := cardinality(v_items);
+      v_items := v_items || item_id;
+      RETURN NEXT;
     END LOOP;
   END IF;
   IF cardinality(v_items) <= p_k THEN
