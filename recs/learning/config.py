@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 
 @dataclass(frozen=True)
@@ -16,16 +16,37 @@ class Timescale:
             changes: what is bought now is what the model should put forward.
         later_from_earlier: predict a user's later items from the earlier ones, or else a random
             part of them from the rest.
+        relative: both half-lives are in median ages of an interaction instead of days.
     """
 
     half_life_days: float = math.inf
     target_half_life_days: float = math.inf
     later_from_earlier: bool = False
+    relative: bool = False
+
+    def absolute(self, median_age: float) -> Timescale:
+        """Return it in days, where half of the interactions are older than `median_age` days."""
+        if not self.relative:
+            return self
+        if median_age <= 0:  # everything at one moment
+            return replace(TIMELESS, later_from_earlier=self.later_from_earlier)
+        return replace(
+            self,
+            half_life_days=self.half_life_days * median_age,
+            target_half_life_days=self.target_half_life_days * median_age,
+            relative=False,
+        )
 
 
 TIMELESS = Timescale()
+# Where users come, act in one sitting and are gone: what later ones want drifts, and within a
+# sitting the order of items says nothing. How fast depends on the data, whose age says it roughly.
+# Tried only there: of users who come back, a slice of the last weeks would choose it, and the
+# months after it are served a tenth worse.
+DRIFT = Timescale(0.25, 0.25, relative=True)
 TIMESCALES = (
     Timescale(240.0, 30.0, later_from_earlier=True),
+    DRIFT,
     Timescale(960.0, 240.0, later_from_earlier=True),
     TIMELESS,
 )
@@ -54,7 +75,8 @@ class TrainingConfig:
         smoothing: strength a of P <- P + a S P over the graph, and of Q, at every step.
         steps_per_epoch: at most so many, each of several batches in large data: a step multiplies
             by the graph, so it costs as much as an epoch of it.
-        timescales: tried on a validation slice where there are times; the best one stays.
+        timescales: tried on a validation slice where there are times; the best one stays. Relative
+            ones only where users act in one sitting, see Interactions.in_sittings.
         epochs: how many; None finds the number on the validation slice, then trains on everything.
         patience: epochs without a better validation score before a trial stops; None the same.
         validation_share: of interactions held out in that slice.

@@ -89,6 +89,25 @@ class Interactions:
         return bool(len(self) and np.ptp(self.first_occurred_at) > 0)
 
     @property
+    def median_age(self) -> float:
+        """Compute the median of trained_until - first_occurred_at, in days; 0 of nothing."""
+        if not len(self):
+            return 0.0
+        return max(0.0, float(np.median(self.trained_until - self.first_occurred_at)))
+
+    @property
+    def in_sittings(self) -> bool:
+        """Whether users act in one sitting and are gone, as on a site to rate films at.
+
+        So it is where half of the interactions lie closer to the last one of their user than a
+        tenth of the median age: what an interaction's age says is then who did it, not when.
+        """
+        last = np.full(self.n_users, -np.inf)
+        np.maximum.at(last, self.user, self.first_occurred_at)
+        before_last = last[self.user] - self.first_occurred_at
+        return bool(len(self)) and float(np.median(before_last)) < 0.1 * self.median_age
+
+    @property
     def lengths(self) -> Offsets:
         """Count the distinct items of each user, [U]."""
         return np.diff(self.offsets)

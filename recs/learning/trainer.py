@@ -116,7 +116,7 @@ def _choose(
     on_progress: OnProgress | None,
 ) -> _Trial:
     """Try each timescale on the validation slice, and stop it early; keep the best."""
-    timescales = config.timescales if interactions.has_times else (TIMELESS,)
+    timescales = _timescales(interactions, config)
     if config.epochs is not None and len(timescales) == 1:
         return _Trial(timescales[0], config.temperature, config.epochs, math.nan, [])
     validation = hold_out(
@@ -142,6 +142,17 @@ def _choose(
         return best
     sharp = tried(best.timescale, config.sharp_temperature, best.value)
     return sharp if sharp.value > (1 + CLEARLY) * best.value else best
+
+
+def _timescales(interactions: Interactions, config: TrainingConfig) -> list[Timescale]:
+    if not interactions.has_times:
+        return [TIMELESS]
+    age = interactions.median_age
+    return [
+        scale.absolute(age)
+        for scale in config.timescales
+        if interactions.in_sittings or not scale.relative
+    ]
 
 
 def _try(
