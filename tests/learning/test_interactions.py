@@ -141,3 +141,44 @@ def test_sorting_a_matrix_leaves_the_interactions_as_they_are() -> None:
     matrix.sort_indices()
     assert data.item.tolist() == items
     assert weights.tolist() == data.history_weights(1.0).tolist()
+
+
+def visits(n_users: int, days_between: float, *, length: int = 10) -> Interactions:
+    """Users who come at any time of two years, for items that follow each other by so many days."""
+    generator = np.random.default_rng(0)
+    items = np.stack([generator.permutation(60)[:length] for _ in range(n_users)])
+    days = generator.uniform(0, 730, n_users)[:, None] + days_between * np.arange(length)
+    return Interactions.from_pairs(
+        np.repeat(np.arange(n_users), length).astype(np.int32),
+        items.ravel().astype(np.int32),
+        n_users=n_users,
+        n_items=60,
+        first_occurred_at=days.ravel(),
+    )
+
+
+def test_users_who_act_within_an_hour_act_in_sittings_and_those_who_come_back_do_not():
+    assert visits(100, 0.004).in_sittings
+    assert not visits(100, 30.0).in_sittings
+    assert not visits(100, 0.0, length=1).select(np.zeros(100, np.bool_)).in_sittings
+
+
+@pytest.mark.parametrize(
+    ("n_users", "days_between", "share"), [(240, 60.0, 0.1), (120, 60.0, 0.2), (215, 20.0, 0.3)]
+)
+def test_a_wider_slice_of_time_is_held_out_where_few_users_span_the_latest_share(
+    n_users, days_between, share
+):
+    data = visits(n_users, days_between)
+    validation = hold_out(data, share=0.1, max_users=200, generator=np.random.default_rng(0))
+    cut = validation.train.trained_until
+    assert np.mean(data.first_occurred_at > cut) == pytest.approx(share, abs=0.05)
+    assert validation.train.first_occurred_at.max() <= cut
+    assert len(validation.users) >= 50
+
+
+def test_each_users_last_items_are_held_out_where_hardly_anybody_spans_a_moment():
+    data = visits(120, 0.004)
+    validation = hold_out(data, share=0.1, max_users=200, generator=np.random.default_rng(0))
+    assert validation.train.trained_until == data.trained_until
+    assert len(validation.users) > 100

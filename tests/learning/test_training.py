@@ -3,6 +3,7 @@ import pytest
 import torch
 
 from recs.learning import TIMELESS, Interactions, Timescale, TrainingConfig, train, trainer
+from recs.learning.config import DRIFT
 from recs.learning.trained import tower_users
 from recs.learning.validation import hold_out, score
 from tests.learning.planted import N_GROUPS, planted
@@ -123,6 +124,49 @@ def test_the_newer_half_of_a_history_decides_where_fashion_changes():
     items, days = [*range(10), *range(60, 70)], [0] * 10 + [700] * 10
     assert share_of_new(fashion(FASHION), items, days) > 0.9
     assert 0.2 < share_of_new(fashion(TIMELESS), items, days) < 0.8
+
+
+def sittings(*, days_between=0.01):
+    # A third of the users come a second time.
+    generator = np.random.default_rng(0)
+    starts = generator.uniform(0, 400, 600)
+    user = np.concatenate([np.arange(600), np.arange(200)])
+    start = np.concatenate([starts, generator.uniform(starts[:200], 400)])
+    wanted = [generator.permutation(200)[:8] for _ in start]
+    day = start[:, None] + days_between * np.arange(8)
+    pairs, first = np.unique(np.repeat(user, 8) * 200 + np.concatenate(wanted), return_index=True)
+    return Interactions.from_pairs(
+        (pairs // 200).astype(np.int32),
+        (pairs % 200).astype(np.int32),
+        n_users=600,
+        n_items=200,
+        first_occurred_at=day.ravel()[first],
+    )
+
+
+def test_half_lives_in_ages_are_tried_where_users_act_in_one_sitting():
+    relative = Timescale(0.25, 0.5, relative=True)
+    config = TrainingConfig(dimension=8, max_epochs=1, timescales=(TIMELESS, relative))
+    for data, tried in ((sittings(), 2), (sittings(days_between=20.0), 1)):
+        seen = []
+        train(data, config=config, on_progress=seen.append)
+        stages = {progress.stage for progress in seen} - {"train"}
+        assert len(stages) == tried
+        age = data.median_age
+        expected = f"half-life {age / 4:g}/{age / 2:g} days, temperature 0.12"
+        assert (expected in stages) == (tried == 2)
+
+
+def test_what_is_new_is_preferred_where_users_act_in_one_sitting_and_wants_drift():
+    model = fashion(DRIFT)
+    assert 10 < model.half_life_days < 180
+    assert share_of_new(model, [120], [710]) > 0.9
+
+
+def test_half_lives_in_ages_of_one_moment_are_endless():
+    assert DRIFT.absolute(0.0) == TIMELESS
+    assert TIMELESS.absolute(5.0) == TIMELESS
+    assert FASHION.absolute(5.0) == FASHION
 
 
 def test_an_item_without_interactions_is_not_learned_and_says_nothing_of_a_user():
