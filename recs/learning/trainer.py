@@ -20,11 +20,12 @@ from recs.learning.losses import sampled_softmax
 from recs.learning.model import Tables, TwoTower
 from recs.learning.sampling import Batch, Sampler
 from recs.learning.trained import TrainedModel, tower_users, unit_rows
-from recs.learning.validation import Validation, hold_out, score
+from recs.learning.validation import Validation, hold_out, score, split_latest
 
 WARMUP_STEPS = 10  # at least, however many batches there are in one
 MOST_RATES = 2.5  # times the learning rate, for a step of many batches
 HOPELESS_EPOCHS = 6  # after so many, a trial that has not come
+SHORTEST = 1.0  # half-life of a history in days: by less, a user of last week is a stranger
 HOPELESS = 0.8  # of the way to the best one so far is given up
 CLEARLY = 0.02  # better, for a second temperature to be taken: less is noise
 
@@ -145,14 +146,32 @@ def _choose(
 
 
 def _timescales(interactions: Interactions, config: TrainingConfig) -> list[Timescale]:
+    """List what to try: those in days, or what a relative one wins against them, if it does."""
     if not interactions.has_times:
         return [TIMELESS]
-    age = interactions.median_age
-    return [
-        scale.absolute(age)
-        for scale in config.timescales
-        if interactions.in_sittings or not scale.relative
+    in_days = [scale for scale in config.timescales if not scale.relative]
+    relative = [
+        scale.absolute(interactions.median_age) for scale in config.timescales if scale.relative
     ]
+    if not relative or not interactions.in_sittings or relative[0].half_life_days < SHORTEST:
+        return in_days or [TIMELESS]
+    latest = split_latest(
+        interactions,
+        share=config.validation_share,
+        max_users=config.validation_users,
+        generator=np.random.default_rng(config.seed),
+    )
+    if latest is None:
+        return in_days or [TIMELESS]
+    values = {scale: _value(latest, scale, config) for scale in [*in_days, *relative]}
+    winner = max(values, key=lambda scale: values[scale])
+    return [winner] if winner in relative else in_days
+
+
+def _value(latest: Validation, scale: Timescale, config: TrainingConfig) -> float:
+    limit = config.epochs or config.max_epochs
+    trial = _Trial(scale, config.temperature, limit, -math.inf, [])
+    return _try(latest, trial, -math.inf, config, Timings(), None).value
 
 
 def _try(

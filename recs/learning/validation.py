@@ -13,8 +13,9 @@ from recs.learning.sampling import Indices
 from recs.metrics import ndcg_at_k, recall_at_k
 
 K = 20
-ENOUGH_USERS = 50
-WIDER = (1, 2, 3)  # shares, until enough users span the cut
+ENOUGH_USERS = 100
+ENOUGH_FOR_DRIFT = 50
+WIDER = (1, 2, 3)
 BLOCK = 1024
 NEWCOMER_ITEMS = 6  # one to know and five to find
 NEWCOMER_SHARE = 0.1
@@ -38,9 +39,8 @@ class Validation:
 def hold_out(
     interactions: Interactions, *, share: float, max_users: int, generator: np.random.Generator
 ) -> Validation:
-    """Split off the latest share: of everybody's time if 50 users span the cut, or else that of two
-    or three such shares, else of each user's own items; a random share of each user's items where
-    there are no times.
+    """Split off the latest share: of everybody's time if enough users span the cut, else of each
+    user's own items; a random share of each user's items where there are no times.
 
     Of the users with six items or more, a tenth, 500 at most, are newcomers: drawn at random, since
     the newest ones have seen the newest items, which popularity knows least.
@@ -57,16 +57,28 @@ def _hold_out(
     interactions: Interactions, share: float, max_users: int, generator: np.random.Generator
 ) -> Validation:
     if interactions.has_times:
-        # What fades how fast is only seen from a moment on, so few users there are worth more than
-        # many at moments of their own.
-        for shares in WIDER:
-            latest = max(0.0, 1 - shares * share)
-            cut = float(np.quantile(interactions.first_occurred_at, latest))
-            validation = split_at(interactions, cut=cut, max_users=max_users, generator=generator)
-            if len(validation.users) >= ENOUGH_USERS:
-                return validation
+        cut = float(np.quantile(interactions.first_occurred_at, 1 - share))
+        validation = split_at(interactions, cut=cut, max_users=max_users, generator=generator)
+        if len(validation.users) >= ENOUGH_USERS:
+            return validation
     held = _last_of_each_user(interactions, share, generator)
     return _split(interactions, held, max_users, generator, until=interactions.trained_until)
+
+
+def split_latest(
+    interactions: Interactions, *, share: float, max_users: int, generator: np.random.Generator
+) -> Validation | None:
+    """Split off the latest share of everybody's time, or two or three of it: what 50 users span.
+
+    What drifts how fast is seen there alone; for anything else these users may be too few. None
+    where even fewer span all of the cuts.
+    """
+    for shares in WIDER:
+        cut = float(np.quantile(interactions.first_occurred_at, max(0.0, 1 - shares * share)))
+        latest = split_at(interactions, cut=cut, max_users=max_users, generator=generator)
+        if len(latest.users) >= ENOUGH_FOR_DRIFT:
+            return latest
+    return None
 
 
 def split_at(

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from recs.learning import Interactions
-from recs.learning.validation import hold_out, split_at
+from recs.learning.validation import hold_out, split_at, split_latest
 from tests.learning.planted import planted
 
 
@@ -164,17 +164,24 @@ def test_users_who_act_within_an_hour_act_in_sittings_and_those_who_come_back_do
 
 
 @pytest.mark.parametrize(
-    ("n_users", "days_between", "share"), [(240, 60.0, 0.1), (120, 60.0, 0.2), (215, 20.0, 0.3)]
+    ("n_users", "days_between", "share"), [(240, 60.0, 0.1), (120, 60.0, 0.2), (200, 20.0, 0.3)]
 )
-def test_a_wider_slice_of_time_is_held_out_where_few_users_span_the_latest_share(
+def test_the_latest_slice_is_wider_where_few_users_span_the_latest_share(
     n_users, days_between, share
 ):
     data = visits(n_users, days_between)
-    validation = hold_out(data, share=0.1, max_users=200, generator=np.random.default_rng(0))
-    cut = validation.train.trained_until
+    latest = split_latest(data, share=0.1, max_users=200, generator=np.random.default_rng(0))
+    assert latest is not None
+    cut = latest.train.trained_until
     assert np.mean(data.first_occurred_at > cut) == pytest.approx(share, abs=0.05)
-    assert validation.train.first_occurred_at.max() <= cut
-    assert len(validation.users) >= 50
+    assert latest.train.first_occurred_at.max() <= cut
+    assert len(latest.users) >= 50
+
+
+def test_there_is_no_latest_slice_where_hardly_anybody_spans_a_moment():
+    data = visits(120, 0.004)
+    generator = np.random.default_rng(0)
+    assert split_latest(data, share=0.1, max_users=200, generator=generator) is None
 
 
 def test_each_users_last_items_are_held_out_where_hardly_anybody_spans_a_moment():

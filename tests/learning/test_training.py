@@ -126,41 +126,34 @@ def test_the_newer_half_of_a_history_decides_where_fashion_changes():
     assert 0.2 < share_of_new(fashion(TIMELESS), items, days) < 0.8
 
 
-def sittings(*, days_between=0.01):
-    # A third of the users come a second time.
-    generator = np.random.default_rng(0)
-    starts = generator.uniform(0, 400, 600)
-    user = np.concatenate([np.arange(600), np.arange(200)])
-    start = np.concatenate([starts, generator.uniform(starts[:200], 400)])
-    wanted = [generator.permutation(200)[:8] for _ in start]
-    day = start[:, None] + days_between * np.arange(8)
-    pairs, first = np.unique(np.repeat(user, 8) * 200 + np.concatenate(wanted), return_index=True)
-    return Interactions.from_pairs(
-        (pairs // 200).astype(np.int32),
-        (pairs % 200).astype(np.int32),
-        n_users=600,
-        n_items=200,
-        first_occurred_at=day.ravel()[first],
-    )
-
-
-def test_half_lives_in_ages_are_tried_where_users_act_in_one_sitting():
-    relative = Timescale(0.25, 0.5, relative=True)
-    config = TrainingConfig(dimension=8, max_epochs=1, timescales=(TIMELESS, relative))
-    for data, tried in ((sittings(), 2), (sittings(days_between=20.0), 1)):
-        seen = []
-        train(data, config=config, on_progress=seen.append)
-        stages = {progress.stage for progress in seen} - {"train"}
-        assert len(stages) == tried
-        age = data.median_age
-        expected = f"half-life {age / 4:g}/{age / 2:g} days, temperature 0.12"
-        assert (expected in stages) == (tried == 2)
-
-
 def test_what_is_new_is_preferred_where_users_act_in_one_sitting_and_wants_drift():
     model = fashion(DRIFT)
     assert 10 < model.half_life_days < 180
     assert share_of_new(model, [120], [710]) > 0.9
+
+
+@pytest.mark.parametrize("days", [700.0, 1e-6])
+def test_what_drifts_wins_against_what_stays_but_for_the_seconds_of_a_load(days):
+    # All bought item 120, late users the second half of the catalog; a third of them came before.
+    generator = np.random.default_rng(0)
+    late = np.arange(300) % 2 == 1
+    first = np.stack([generator.permutation(60)[:6] for _ in range(300)]) + 60 * late[:, None]
+    again = np.stack([generator.permutation(60)[:3] for _ in range(100)]) + 60
+    item = np.concatenate([np.full(300, 120), first.ravel(), again.ravel()])
+    user = np.concatenate(
+        [np.arange(300), np.repeat(np.arange(300), 6), np.repeat(2 * np.arange(100), 3)]
+    )
+    when = np.where(late, generator.uniform(0.8, 1, 300), generator.uniform(0, 0.8, 300))
+    day = np.concatenate([when, np.repeat(when, 6), np.repeat(generator.uniform(0.9, 1, 100), 3)])
+    data = Interactions.from_pairs(
+        user.astype(np.int32), item.astype(np.int32), n_users=300, n_items=121,
+        first_occurred_at=days * day,
+    )  # fmt: skip
+    config = TrainingConfig(dimension=16, max_epochs=4, timescales=(TIMELESS, DRIFT))
+    trained = train(data, config=config)
+    expected = DRIFT.absolute(data.median_age) if days > 1 else TIMELESS
+    assert data.in_sittings
+    assert trained.timescale == expected
 
 
 def test_half_lives_in_ages_of_one_moment_are_endless():
