@@ -28,8 +28,6 @@ class Timescale:
         """Return it in days, where half of the interactions are older than `median_age` days."""
         if not self.relative:
             return self
-        if median_age <= 0:  # everything at one moment
-            return replace(TIMELESS, later_from_earlier=self.later_from_earlier)
         return replace(
             self,
             half_life_days=self.half_life_days * median_age,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -25,9 +25,11 @@ from recs.learning.validation import Validation, hold_out, score, split_latest
 WARMUP_STEPS = 10  # at least, however many batches there are in one
 MOST_RATES = 2.5  # times the learning rate, for a step of many batches
 HOPELESS_EPOCHS = 6  # after so many, a trial that has not come
-SHORTEST = 1.0  # half-life of a history in days: by less, a user of last week is a stranger
 HOPELESS = 0.8  # of the way to the best one so far is given up
 CLEARLY = 0.02  # better, for a second temperature to be taken: less is noise
+ENOUGH_FOR_DRIFT = 50  # users: they say when what is wanted changes, too little of anything else
+WIDER = (1, 2, 3)  # validation shares of the latest time, until so many users span it
+SHORTEST = 1.0  # half-life of a history in days: by less, a user of last week is a stranger
 
 
 @dataclass(frozen=True)
@@ -74,6 +76,12 @@ class _Trial:
     scores: list[tuple[float, float]]
     model: TrainedModel | None = None
 
+    @staticmethod
+    def of(timescale: Timescale, temperature: float, config: TrainingConfig) -> _Trial:
+        """Return one that has not begun."""
+        limit = config.epochs or config.max_epochs
+        return _Trial(timescale, temperature, limit, -math.inf, [])
+
 
 def train(
     interactions: Interactions,
@@ -116,8 +124,8 @@ def _choose(
     timings: Timings,
     on_progress: OnProgress | None,
 ) -> _Trial:
-    """Try each timescale on the validation slice, and stop it early; keep the best."""
-    timescales = _timescales(interactions, config)
+    """Try each timescale on the validation slice; keep the best."""
+    timescales = _timescales(interactions, config, timings, on_progress)
     if config.epochs is not None and len(timescales) == 1:
         return _Trial(timescales[0], config.temperature, config.epochs, math.nan, [])
     validation = hold_out(
@@ -128,50 +136,64 @@ def _choose(
     )
     if not len(validation.users):
         return _Trial(timescales[-1], config.temperature, config.epochs or 5, math.nan, [])
-
-    def tried(timescale: Timescale, temperature: float, leader: float) -> _Trial:
-        limit = config.epochs or config.max_epochs
-        trial = _Trial(timescale, temperature, limit, -math.inf, [])
-        return _try(validation, trial, leader, config, timings, on_progress)
-
-    best = tried(timescales[0], config.temperature, -math.inf)
-    for timescale in timescales[1:]:
-        trial = tried(timescale, config.temperature, best.value)
-        best = max(best, trial, key=lambda trial: trial.value)
+    best = _best(validation, timescales, config, timings, on_progress)
     sharper = config.sharp_temperature < config.temperature
     if not (sharper and catalog_defaults(interactions.n_items).sharp):
         return best
-    sharp = tried(best.timescale, config.sharp_temperature, best.value)
+    sharp = _Trial.of(best.timescale, config.sharp_temperature, config)
+    sharp = _try(validation, sharp, best.value, config, timings, on_progress)
     return sharp if sharp.value > (1 + CLEARLY) * best.value else best
 
 
-def _timescales(interactions: Interactions, config: TrainingConfig) -> list[Timescale]:
-    """List what to try: those in days, or what a relative one wins against them, if it does."""
+def _timescales(
+    interactions: Interactions,
+    config: TrainingConfig,
+    timings: Timings,
+    on_progress: OnProgress | None,
+) -> list[Timescale]:
+    """List what to try: those in days, or the relative one that wins against them all."""
     if not interactions.has_times:
         return [TIMELESS]
-    in_days = [scale for scale in config.timescales if not scale.relative]
-    relative = [
-        scale.absolute(interactions.median_age) for scale in config.timescales if scale.relative
-    ]
-    if not relative or not interactions.in_sittings or relative[0].half_life_days < SHORTEST:
-        return in_days or [TIMELESS]
+    in_days = [scale for scale in config.timescales if not scale.relative] or [TIMELESS]
+    ages = [scale for scale in config.timescales if scale.relative]
+    relative = [scale.absolute(interactions.median_age) for scale in ages]
+    relative = [scale for scale in relative if scale.half_life_days >= SHORTEST]
+    if not relative or not interactions.in_sittings:
+        return in_days
     latest = split_latest(
         interactions,
-        share=config.validation_share,
+        shares=[times * config.validation_share for times in WIDER],
+        enough=ENOUGH_FOR_DRIFT,
         max_users=config.validation_users,
         generator=np.random.default_rng(config.seed),
     )
     if latest is None:
-        return in_days or [TIMELESS]
-    values = {scale: _value(latest, scale, config) for scale in [*in_days, *relative]}
-    winner = max(values, key=lambda scale: values[scale])
+        return in_days
+
+    def report(progress: Progress) -> None:
+        if on_progress is not None:
+            on_progress(replace(progress, stage=f"{progress.stage}, latest time"))
+
+    # The relative ones first: they learn slowly from few, and would be given up as far behind.
+    winner = _best(latest, [*relative, *in_days], config, timings, report).timescale
     return [winner] if winner in relative else in_days
 
 
-def _value(latest: Validation, scale: Timescale, config: TrainingConfig) -> float:
-    limit = config.epochs or config.max_epochs
-    trial = _Trial(scale, config.temperature, limit, -math.inf, [])
-    return _try(latest, trial, -math.inf, config, Timings(), None).value
+def _best(
+    validation: Validation,
+    timescales: Sequence[Timescale],
+    config: TrainingConfig,
+    timings: Timings,
+    on_progress: OnProgress | None,
+) -> _Trial:
+    best: _Trial | None = None
+    for timescale in timescales:
+        trial = _Trial.of(timescale, config.temperature, config)
+        leader = -math.inf if best is None else best.value
+        trial = _try(validation, trial, leader, config, timings, on_progress)
+        best = trial if best is None or trial.value > leader else best
+    assert best is not None  # noqa: S101 - there is a timescale to try
+    return best
 
 
 def _try(
@@ -182,6 +204,7 @@ def _try(
     timings: Timings,
     on_progress: OnProgress | None,
 ) -> _Trial:
+    """Train on the slice and stop early: at patience, or far behind the leader."""
     run = _Run(validation.train, trial, config, timings)
     suited = catalog_defaults(validation.train.n_items)
     patience = suited.patience if config.patience is None else config.patience

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -14,8 +15,6 @@ from recs.metrics import ndcg_at_k, recall_at_k
 
 K = 20
 ENOUGH_USERS = 100
-ENOUGH_FOR_DRIFT = 50
-WIDER = (1, 2, 3)
 BLOCK = 1024
 NEWCOMER_ITEMS = 6  # one to know and five to find
 NEWCOMER_SHARE = 0.1
@@ -57,26 +56,32 @@ def _hold_out(
     interactions: Interactions, share: float, max_users: int, generator: np.random.Generator
 ) -> Validation:
     if interactions.has_times:
-        cut = float(np.quantile(interactions.first_occurred_at, 1 - share))
-        validation = split_at(interactions, cut=cut, max_users=max_users, generator=generator)
-        if len(validation.users) >= ENOUGH_USERS:
-            return validation
+        latest = split_latest(
+            interactions,
+            shares=[share],
+            enough=ENOUGH_USERS,
+            max_users=max_users,
+            generator=generator,
+        )
+        if latest is not None:
+            return latest
     held = _last_of_each_user(interactions, share, generator)
     return _split(interactions, held, max_users, generator, until=interactions.trained_until)
 
 
 def split_latest(
-    interactions: Interactions, *, share: float, max_users: int, generator: np.random.Generator
+    interactions: Interactions,
+    *,
+    shares: Sequence[float],
+    enough: int,
+    max_users: int,
+    generator: np.random.Generator,
 ) -> Validation | None:
-    """Split off the latest share of everybody's time, or two or three of it: what 50 users span.
-
-    What drifts how fast is seen there alone; for anything else these users may be too few. None
-    where even fewer span all of the cuts.
-    """
-    for shares in WIDER:
-        cut = float(np.quantile(interactions.first_occurred_at, max(0.0, 1 - shares * share)))
+    """Split off the first of these shares of the latest time that enough users span, or None."""
+    for share in shares:
+        cut = float(np.quantile(interactions.first_occurred_at, max(0.0, 1 - share)))
         latest = split_at(interactions, cut=cut, max_users=max_users, generator=generator)
-        if len(latest.users) >= ENOUGH_FOR_DRIFT:
+        if len(latest.users) >= enough:
             return latest
     return None
 

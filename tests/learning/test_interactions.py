@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from recs.learning import Interactions
-from recs.learning.validation import hold_out, split_at, split_latest
+from recs.learning.validation import Validation, hold_out, split_at, split_latest
 from tests.learning.planted import planted
 
 
@@ -163,6 +163,11 @@ def test_users_who_act_within_an_hour_act_in_sittings_and_those_who_come_back_do
     assert not visits(100, 0.0, length=1).select(np.zeros(100, np.bool_)).in_sittings
 
 
+def latest_of(data: Interactions) -> Validation | None:
+    generator = np.random.default_rng(0)
+    return split_latest(data, shares=(0.1, 0.2, 0.3), enough=50, max_users=200, generator=generator)
+
+
 @pytest.mark.parametrize(
     ("n_users", "days_between", "share"), [(240, 60.0, 0.1), (120, 60.0, 0.2), (200, 20.0, 0.3)]
 )
@@ -170,7 +175,7 @@ def test_the_latest_slice_is_wider_where_few_users_span_the_latest_share(
     n_users, days_between, share
 ):
     data = visits(n_users, days_between)
-    latest = split_latest(data, share=0.1, max_users=200, generator=np.random.default_rng(0))
+    latest = latest_of(data)
     assert latest is not None
     cut = latest.train.trained_until
     assert np.mean(data.first_occurred_at > cut) == pytest.approx(share, abs=0.05)
@@ -180,8 +185,7 @@ def test_the_latest_slice_is_wider_where_few_users_span_the_latest_share(
 
 def test_there_is_no_latest_slice_where_hardly_anybody_spans_a_moment():
     data = visits(120, 0.004)
-    generator = np.random.default_rng(0)
-    assert split_latest(data, share=0.1, max_users=200, generator=generator) is None
+    assert latest_of(data) is None
 
 
 def test_each_users_last_items_are_held_out_where_hardly_anybody_spans_a_moment():

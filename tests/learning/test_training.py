@@ -150,14 +150,16 @@ def test_what_drifts_wins_against_what_stays_but_for_the_seconds_of_a_load(days)
         first_occurred_at=days * day,
     )  # fmt: skip
     config = TrainingConfig(dimension=16, max_epochs=4, timescales=(TIMELESS, DRIFT))
-    trained = train(data, config=config)
+    seen = []
+    trained = train(data, config=config, on_progress=seen.append)
     expected = DRIFT.absolute(data.median_age) if days > 1 else TIMELESS
     assert data.in_sittings
     assert trained.timescale == expected
+    assert any(p.stage.endswith("latest time") for p in seen) == (days > 1)
 
 
-def test_half_lives_in_ages_of_one_moment_are_endless():
-    assert DRIFT.absolute(0.0) == TIMELESS
+def test_half_lives_in_ages_are_shares_of_the_median_age_and_those_in_days_stay():
+    assert Timescale(0.25, 0.5, relative=True).absolute(100.0) == Timescale(25.0, 50.0)
     assert TIMELESS.absolute(5.0) == TIMELESS
     assert FASHION.absolute(5.0) == FASHION
 
