@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 from pgvector import HalfVector
 from pgvector.psycopg import register_vector
 from psycopg import sql
+from psycopg.types.json import Jsonb
 from sqlalchemy import Engine
 
 from benchmarks import harness
@@ -36,6 +37,12 @@ PLAIN, RECOMMEND = "plain index query", "recommend"
 TARGET_RATIO = 1.5
 TARGET_RECALL = 0.99
 EF_SEARCH = 200  # what recs.nearest_items_<model> sets
+FILTERS = {  # of the catalog
+    "10 % pass": {"colour": 3},
+    "1 % pass": {"brand": 7},
+    "10 items pass": {"lot": 11},
+    "nothing passes": {"lot": "none"},
+}
 TRAINED_UNTIL = datetime(2024, 6, 1, tzinfo=UTC)
 
 
@@ -121,7 +128,8 @@ def _histories(
 def _load(driver: psycopg.Connection[Any], items: int, seen: NDArray[np.int64]) -> None:
     driver.execute(
         "INSERT INTO recs.items (item_id, title, attributes)"
-        " SELECT 'item-' || j, 'title of item ' || j, jsonb_build_object('colour', j %% 10)"
+        " SELECT 'item-' || j, 'title of item ' || j,"
+        " jsonb_build_object('colour', j %% 10, 'brand', j / 10 %% 100, 'lot', j / 10)"
         " FROM generate_series(0, %s) AS j",
         [items - 1],
     )
@@ -200,6 +208,9 @@ def _measure(
                 clocks.time("similar_items", queries.similar_items, f"item-{n}")
                 clocks.time("recommend, stranger", queries.recommend, f"stranger-{n}")
                 clocks.time("recommend, 5 new events", queries.recommend, f"newcomer-{n}")
+                for name, passing in FILTERS.items():
+                    clocks.time(f"recommend, {name}", queries.filtered(passing), f"user-{n}")
+                    clocks.time(f"stranger, {name}", queries.filtered(passing), f"stranger-{n}")
     times = clocks.summary()
     return {
         "options": _noted(options) | {"ef_search": EF_SEARCH},
@@ -242,6 +253,11 @@ class Queries:
     def recommend(self, user_id: str) -> list[Any]:
         """Call recs.recommend."""
         return self._run("SELECT * FROM recs.recommend(%s, %s)", [user_id, self._k])
+
+    def filtered(self, passing: dict[str, Any]) -> Callable[[str], list[Any]]:
+        """Return a call of recs.recommend for what passes a filter."""
+        ask = "SELECT * FROM recs.recommend(%s, %s, p_filter => %s)"
+        return lambda user_id: self._run(ask, [user_id, self._k, Jsonb(passing)])
 
     def user_vector(self, user_id: str) -> list[Any]:
         """Call recs.user_vector, a part of recommend."""

@@ -26,6 +26,8 @@ K = 10
 DIMENSION = 16
 NEW = 100
 FEW = 1000  # new items up to which all are looked at
+GOLD = 20  # items that pass a strict filter
+UNTIL_STRICT = 500  # items that are looked at until a filter counts as strict
 BIG = {"item_embeddings", "items", "interactions", "item_popularity", "user_embeddings"}
 
 Node = dict[str, Any]
@@ -49,6 +51,10 @@ def _make_shop(dsn: str) -> None:
     shops.record(engine, [(user, ids[j]) for user, items in histories.items() for j in items])
     vectors = shops.unit(random.normal(size=(ITEMS, DIMENSION)))
     shops.publish(engine, shops.publication(ids, vectors, histories=histories))
+    Recommender(engine).upsert_items(
+        Item(item, f"title of {item}", attributes={"colour": "gold"})
+        for item in random.choice(ids, GOLD, replace=False)
+    )
     new = shops.unit(random.normal(size=(NEW, DIMENSION)))
     Recommender(engine).upsert_items(Item(f"new-{n}", f"new item {n}") for n in range(NEW))
     shops.place(engine, {f"new-{n}": row for n, row in enumerate(new)})
@@ -83,6 +89,13 @@ class Explained:
         _, found, document = (diagnostic.message_primary or "").partition("plan:")
         if found:
             self._plans.append(json.loads(document))
+
+    @contextmanager
+    def acting_as(self, role: str) -> Iterator[None]:
+        """Ask as another role; `none` is the owner."""
+        self._connection.execute(f"SET ROLE {role}".encode())
+        yield
+        self._connection.execute("RESET ROLE")
 
     @contextmanager
     def more_new_items(self, count: int) -> Iterator[None]:
@@ -192,6 +205,25 @@ def test_many_new_items_are_searched_by_an_index_of_their_own(
     assert scans_of(plans, f"{index}_new_embedding_idx"), json.dumps(plans, indent=1)
     counted = [rows_read(node) for node in scans_of(plans, f"{index}_new_idx")]
     assert counted == [FEW + 1], json.dumps(plans, indent=1)
+
+
+@pytest.mark.parametrize("role", ["recs_reader", "none"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        "recommend('user-1', %s, p_filter => %s)",
+        "recommend('stranger', %s, p_filter => %s)",
+        "similar_items('item-1', %s, %s)",
+    ],
+)
+@pytest.mark.parametrize(("colour", "rows"), [("gold", GOLD), ("green", 0)])
+def test_what_passes_a_strict_filter_is_looked_up(
+    explained: Explained, role: str, function: str, colour: str, rows: int
+) -> None:
+    with explained.acting_as(role):
+        plans = explained.plans(f"SELECT * FROM recs.{function}", GOLD, f'{{"colour": "{colour}"}}')
+    assert plans[-1]["Plan"]["Actual Rows"] == rows
+    assert_reads_few(plans, index="items_attributes_idx", rows=UNTIL_STRICT + GOLD)
 
 
 def test_a_history_is_read_by_its_index(explained: Explained) -> None:

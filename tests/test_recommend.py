@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import psycopg
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from recs import Interaction, Item, Recommendation, Recommender
@@ -290,6 +291,64 @@ def test_what_passes_a_strict_filter_is_searched_exactly(
     rows = shop.recommend("regular", 9, filter={"colour": "gold"})
     assert [row.item_id for row in rows] == exact(vectors, vectors[HISTORY].sum(0), others, 5)
     assert {row.tier for row in rows} == {"model"}
+
+
+@pytest.mark.parametrize("colour", ["red", "gold"])
+@pytest.mark.parametrize("user", ["nobody", "of the segment", "buyer of the segment"])
+def test_what_passes_a_filter_is_ordered_by_segment_popularity_and_age(
+    shop: Recommender, engine: Engine, user: str, colour: str
+) -> None:
+    # Gold is what a few popular items, one bought in the segment alone, and untouched ones are.
+    gold = [3, 41, 44, 50, 59, 80, 81, 119]
+    shop.upsert_items(Item(f"item-{j}", attributes={"colour": "gold"}) for j in gold)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO recs.users (user_id, segment) SELECT u, 's' FROM unnest(ARRAY["
+                " 'of the segment', 'buyer of the segment', 'crowd-1', 'crowd-2', 'crowd-3']) u"
+            )
+        )
+        connection.execute(
+            text("UPDATE recs.items SET created_at = created_at - random() * interval '1 day'")
+        )
+    shops.record(engine, [("buyer of the segment", f"item-{j}") for j in (3, 44, 57)])
+    with engine.begin() as connection:
+        connection.execute(text("SELECT recs.refresh_popularity()"))
+        # Whom no vector answers: strangers, and whoever the model's user vectors say nothing of.
+        connection.execute(text("UPDATE recs.models SET state = 'retired'"))
+        expected = _ordered_by_popularity(connection, user, colour)
+    assert len(expected) >= 5
+    for k in range(1, len(expected) + 2):
+        rows = shop.recommend(user, k, filter={"colour": colour})
+        assert [row.item_id for row in rows] == expected[:k]
+
+
+def _ordered_by_popularity(connection: Connection, user: str, colour: str) -> list[str]:
+    """Return all that passes, in the order that fill_recommendations promises, sorted here."""
+    segment = connection.execute(
+        text("SELECT segment FROM recs.users WHERE user_id = :u"), {"u": user}
+    ).scalar()
+    popular = {
+        (row.segment, row.item_id): row.popularity
+        for row in connection.execute(
+            text("SELECT segment, item_id, popularity FROM recs.item_popularity")
+        )
+    }
+    seen = set(
+        connection.execute(
+            text("SELECT item_id FROM recs.interactions WHERE user_id = :u"), {"u": user}
+        ).scalars()
+    )
+
+    def place(row: Any) -> tuple[int, float, str]:
+        for tier, group in enumerate((segment, "")):
+            if (group, row.item_id) in popular:
+                return tier, -popular[group, row.item_id], row.item_id
+        return 2, -row.created_at.timestamp(), row.item_id
+
+    rows = connection.execute(text("SELECT item_id, attributes, created_at FROM recs.items"))
+    passing = [r for r in rows if r.attributes["colour"] == colour and r.item_id not in seen]
+    return [row.item_id for row in sorted(passing, key=place)]
 
 
 @pytest.mark.parametrize("k", [10, 50])

@@ -74,6 +74,26 @@ def test_recommend_never_returns_another_tenants_items(two_tenants: Engine) -> N
             assert not [row for row in rows if row.item_id.startswith("b-")]
 
 
+@pytest.mark.parametrize("strict", [{"only": "in b"}, {"in": "both"}])
+def test_a_filter_finds_nothing_of_another_tenant(
+    two_tenants: Engine, strict: dict[str, str]
+) -> None:
+    # Looked up with the owner's rights, past the policies.
+    for tenant, attributes in (("a", {"in": "both"}), ("b", {"in": "both", "only": "in b"})):
+        Recommender(two_tenants, tenant_id=tenant).upsert_items(
+            Item(f"{tenant}-{n}", attributes=attributes) for n in range(3)
+        )
+    with acting_as(two_tenants, "recs_reader", "a") as connection:
+        reader = Recommender(connection)
+        for rows in (
+            reader.recommend("u", 20, filter=strict),
+            reader.recommend("stranger", 20, filter=strict),
+            reader.similar_items("item-1", 20, filter=strict),
+        ):
+            expected = set() if "only" in strict else {"a-0", "a-1", "a-2"}
+            assert {row.item_id for row in rows} == expected
+
+
 def test_a_reader_gets_what_the_owner_gets(two_tenants: Engine) -> None:
     owner = Recommender(two_tenants, tenant_id="a").recommend("u", 10)
     with acting_as(two_tenants, "recs_reader", "a") as connection:

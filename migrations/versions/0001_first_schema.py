@@ -110,6 +110,16 @@ def upgrade() -> None:
         schema=S,
         comment="the catalog",
     )  # fmt: skip
+    # Without a list of pending entries: a search would have to read all of it.
+    op.create_index(
+        "items_attributes_idx",
+        "items",
+        ["attributes"],
+        schema=S,
+        postgresql_using="gin",
+        postgresql_ops={"attributes": "jsonb_path_ops"},
+        postgresql_with={"fastupdate": "off"},
+    )
     op.create_table(
         "interactions",
         tenant(),

@@ -9,10 +9,16 @@ DECLARE
   v_old regprocedure;
   v_indexed text;  -- the distance by which the index is ordered
   v_exact text := 'v.embedding <#> p_embedding';
+  v_vectors text := 'recs.item_embeddings v';
+  v_matching text := 'recs.matching_items(p_filter) m (item_id)
+              JOIN recs.item_embeddings v USING (item_id)';
+  -- Where so many of the nearest are looked at in vain, the filter is strict.
+  v_nearest text := 'ORDER BY distance
+              LIMIT CASE WHEN p_filter IS NOT NULL THEN greatest(500, 20 * p_k) END';
   v_search text := $search$
         SELECT e.item_id, e.embedding, e.distance
         FROM (SELECT v.item_id, v.embedding, %2$s AS distance
-              FROM recs.item_embeddings v
+              FROM %4$s
               WHERE v.model_id = %1$s AND v.tenant_id = p_tenant_id AND %3$s) e
         JOIN recs.items i ON i.tenant_id = p_tenant_id AND i.item_id = e.item_id
         WHERE i.available AND (p_filter IS NULL OR i.attributes @> p_filter)
@@ -70,7 +76,7 @@ BEGIN
       UNION ALL
       (%6$s)
       UNION ALL
-      -- An index scan gives up after hnsw.max_scan_tuples. Where few items pass, search them all.
+      -- An index scan gives up after hnsw.max_scan_tuples. Where few items pass, search those.
       (%7$s)
       UNION ALL
       (%8$s)
@@ -98,15 +104,17 @@ $body$
 $create$, p_model_id, v_name,
     -- Once half of the items are visited, looking at all costs no more than what was spent.
     greatest(1000, least(20000, v_learned / 2)),
-    format(v_search, p_model_id, v_indexed, $$v.source = 'interactions'$$),
-    format(v_search, p_model_id, v_indexed, $$v.source = 'content' AND NOT v_few_new$$),
+    format(v_search, p_model_id, v_indexed, $$v.source = 'interactions' $$ || v_nearest,
+      v_vectors),
+    format(v_search, p_model_id, v_indexed, $$v.source = 'content' AND NOT v_few_new $$
+      || v_nearest, v_vectors),
     -- In order of distance first: only what comes near enough is joined.
     format(v_search, p_model_id, v_exact, $$v.source = 'content' AND v_few_new
-              ORDER BY distance OFFSET 0$$),
+              ORDER BY distance OFFSET 0$$, v_vectors),
     format(v_search, p_model_id, v_exact, $$v.source = 'interactions'
-                AND (SELECT count(*) FROM learned) < p_k$$),
+                AND (SELECT count(*) FROM learned) < p_k$$, v_matching),
     format(v_search, p_model_id, v_exact, $$v.source = 'content' AND NOT v_few_new
-                AND (SELECT count(*) FROM new) < p_k$$));
+                AND (SELECT count(*) FROM new) < p_k$$, v_matching));
   EXECUTE format('COMMENT ON FUNCTION recs.%I IS %L', v_name,
     'The items of model version ' || p_model_id || ' nearest to a user vector; made by recs.create_serving_function.');
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recs_reader') THEN

@@ -20,6 +20,17 @@ DECLARE
   v_already text[] := coalesce(p_already, '{}');
   v_segment text := (SELECT u.segment FROM recs.users u
                      WHERE u.tenant_id = v_tenant AND u.user_id = p_user_id);
+  -- Strict: of so many of the most popular items fewer than k pass the filter.
+  v_strict boolean := p_filter IS NOT NULL AND p_k > (
+    SELECT count(*)
+    FROM (SELECT
+          FROM (SELECT p.item_id FROM recs.item_popularity p
+                WHERE p.tenant_id = v_tenant AND p.segment = ''
+                ORDER BY p.popularity DESC, p.item_id
+                LIMIT greatest(500, 20 * p_k)) p
+          JOIN recs.items i ON i.tenant_id = v_tenant AND i.item_id = p.item_id
+          WHERE i.available AND i.attributes @> p_filter
+          LIMIT p_k) passed);
 BEGIN
   -- The branches run one after the other, each only as far as rows are still missing.
   RETURN QUERY
@@ -28,7 +39,7 @@ BEGIN
       FROM recs.item_popularity p
       JOIN recs.items i ON i.tenant_id = p.tenant_id AND i.item_id = p.item_id
       WHERE p.tenant_id = v_tenant AND p.segment = nullif(v_segment, '') AND i.available
-        AND (p_filter IS NULL OR i.attributes @> p_filter)
+        AND NOT v_strict AND (p_filter IS NULL OR i.attributes @> p_filter)
         AND p.item_id <> ALL (v_already)
         AND (p_include_seen OR NOT EXISTS (
           SELECT FROM recs.interactions s
@@ -36,13 +47,14 @@ BEGIN
       ORDER BY p.popularity DESC, p.item_id
       LIMIT p_k
     ), filled AS MATERIALIZED (
-      (SELECT 1 AS n, s.item_id, s.popularity, s.support FROM in_segment s)
+      (SELECT 1 AS n, s.item_id, s.popularity, s.support, NULL::timestamptz AS created_at
+       FROM in_segment s)
       UNION ALL
-      (SELECT 2, p.item_id, p.popularity, p.support
+      (SELECT 2, p.item_id, p.popularity, p.support, NULL
        FROM recs.item_popularity p
        JOIN recs.items i ON i.tenant_id = p.tenant_id AND i.item_id = p.item_id
        WHERE p.tenant_id = v_tenant AND p.segment = '' AND i.available
-         AND (p_filter IS NULL OR i.attributes @> p_filter)
+         AND NOT v_strict AND (p_filter IS NULL OR i.attributes @> p_filter)
          AND p.item_id <> ALL (v_already)
          AND p.item_id NOT IN (SELECT s.item_id FROM in_segment s)
          AND (p_include_seen OR NOT EXISTS (
@@ -50,10 +62,10 @@ BEGIN
            WHERE s.tenant_id = v_tenant AND s.user_id = p_user_id AND s.item_id = p.item_id))
        ORDER BY p.popularity DESC, p.item_id)
       UNION ALL
-      (SELECT 3, i.item_id, 0, 0
+      (SELECT 3, i.item_id, 0, 0, i.created_at
        FROM recs.items i
        WHERE i.tenant_id = v_tenant AND i.available
-         AND (p_filter IS NULL OR i.attributes @> p_filter)
+         AND NOT v_strict AND (p_filter IS NULL OR i.attributes @> p_filter)
          AND i.item_id <> ALL (v_already)
          AND i.item_id NOT IN (SELECT s.item_id FROM in_segment s)
          AND NOT EXISTS (
@@ -63,10 +75,30 @@ BEGIN
            SELECT FROM recs.interactions s
            WHERE s.tenant_id = v_tenant AND s.user_id = p_user_id AND s.item_id = i.item_id))
        ORDER BY i.created_at DESC, i.item_id)
+      UNION ALL
+      -- The same order among the few that pass, without a walk through everything.
+      (SELECT tier.n, i.item_id, coalesce(g.popularity, p.popularity, 0),
+              coalesce(g.support, p.support, 0), CASE tier.n WHEN 3 THEN i.created_at END
+       FROM recs.matching_items(p_filter) m (item_id)
+       JOIN recs.items i ON i.tenant_id = v_tenant AND i.item_id = m.item_id
+       LEFT JOIN recs.item_popularity g
+         ON g.tenant_id = v_tenant AND g.segment = nullif(v_segment, '') AND g.item_id = m.item_id
+       LEFT JOIN recs.item_popularity p
+         ON p.tenant_id = v_tenant AND p.segment = '' AND p.item_id = m.item_id
+       CROSS JOIN LATERAL (
+         SELECT CASE WHEN g.item_id IS NOT NULL THEN 1 WHEN p.item_id IS NOT NULL THEN 2 ELSE 3 END
+       ) tier (n)
+       WHERE v_strict
+         AND m.item_id <> ALL (v_already)
+         AND (p_include_seen OR NOT EXISTS (
+           SELECT FROM recs.interactions s
+           WHERE s.tenant_id = v_tenant AND s.user_id = p_user_id AND s.item_id = m.item_id))
+       ORDER BY 1, 3 DESC, 5 DESC, 2)
       LIMIT p_k - cardinality(v_already)
     )
     SELECT f.item_id, f.popularity::real,
-           cardinality(v_already) + (row_number() OVER (ORDER BY f.n, f.popularity DESC, f.item_id))::integer,
+           cardinality(v_already) + (row_number() OVER (
+             ORDER BY f.n, f.popularity DESC, f.created_at DESC, f.item_id))::integer,
            (ARRAY['segment_popularity', 'popularity', 'catalog'])[f.n],
            CASE f.n
              WHEN 1 THEN format('popular in %s: %s users', v_segment, f.support)
