@@ -27,7 +27,7 @@ DIMENSION = 16
 NEW = 100
 FEW = 1000  # new items up to which all are looked at
 GOLD = 20  # items that pass a strict filter
-UNTIL_STRICT = 500  # items that are looked at until a filter counts as strict
+UNTIL_STRICT = 50 * (GOLD + 1)  # popular items looked at until a filter counts as strict
 BIG = {"item_embeddings", "items", "interactions", "item_popularity", "user_embeddings"}
 
 Node = dict[str, Any]

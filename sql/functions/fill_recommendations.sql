@@ -27,57 +27,38 @@ DECLARE
           FROM (SELECT p.item_id FROM recs.item_popularity p
                 WHERE p.tenant_id = v_tenant AND p.segment = ''
                 ORDER BY p.popularity DESC, p.item_id
-                LIMIT greatest(500, 20 * p_k)) p
+                LIMIT greatest(1000, 50 * p_k)) p
           JOIN recs.items i ON i.tenant_id = v_tenant AND i.item_id = p.item_id
           WHERE i.available AND i.attributes @> p_filter
           LIMIT p_k) passed);
 BEGIN
   -- The branches run one after the other, each only as far as rows are still missing.
   RETURN QUERY
-    WITH in_segment AS MATERIALIZED (
-      SELECT p.item_id, p.popularity, p.support
-      FROM recs.item_popularity p
-      JOIN recs.items i ON i.tenant_id = p.tenant_id AND i.item_id = p.item_id
-      WHERE p.tenant_id = v_tenant AND p.segment = nullif(v_segment, '') AND i.available
-        AND NOT v_strict AND (p_filter IS NULL OR i.attributes @> p_filter)
-        AND p.item_id <> ALL (v_already)
-        AND (p_include_seen OR NOT EXISTS (
-          SELECT FROM recs.interactions s
-          WHERE s.tenant_id = v_tenant AND s.user_id = p_user_id AND s.item_id = p.item_id))
-      ORDER BY p.popularity DESC, p.item_id
-      LIMIT p_k
-    ), filled AS MATERIALIZED (
-      (SELECT 1 AS n, s.item_id, s.popularity, s.support, NULL::timestamptz AS created_at
-       FROM in_segment s)
+    WITH candidates AS MATERIALIZED (
+      (SELECT 1 AS n, p.item_id, p.popularity, p.support, NULL::timestamptz AS created_at
+       FROM recs.item_popularity p
+       WHERE NOT v_strict AND p.tenant_id = v_tenant AND p.segment = nullif(v_segment, '')
+       ORDER BY p.popularity DESC, p.item_id)
       UNION ALL
       (SELECT 2, p.item_id, p.popularity, p.support, NULL
        FROM recs.item_popularity p
-       JOIN recs.items i ON i.tenant_id = p.tenant_id AND i.item_id = p.item_id
-       WHERE p.tenant_id = v_tenant AND p.segment = '' AND i.available
-         AND NOT v_strict AND (p_filter IS NULL OR i.attributes @> p_filter)
-         AND p.item_id <> ALL (v_already)
-         AND p.item_id NOT IN (SELECT s.item_id FROM in_segment s)
-         AND (p_include_seen OR NOT EXISTS (
-           SELECT FROM recs.interactions s
-           WHERE s.tenant_id = v_tenant AND s.user_id = p_user_id AND s.item_id = p.item_id))
+       WHERE NOT v_strict AND p.tenant_id = v_tenant AND p.segment = ''
+         AND NOT EXISTS (
+           SELECT FROM recs.item_popularity g
+           WHERE g.tenant_id = v_tenant AND g.segment = nullif(v_segment, '')
+             AND g.item_id = p.item_id)
        ORDER BY p.popularity DESC, p.item_id)
       UNION ALL
       (SELECT 3, i.item_id, 0, 0, i.created_at
        FROM recs.items i
-       WHERE i.tenant_id = v_tenant AND i.available
-         AND NOT v_strict AND (p_filter IS NULL OR i.attributes @> p_filter)
-         AND i.item_id <> ALL (v_already)
-         AND i.item_id NOT IN (SELECT s.item_id FROM in_segment s)
+       WHERE NOT v_strict AND i.tenant_id = v_tenant
          AND NOT EXISTS (
            SELECT FROM recs.item_popularity p
            WHERE p.tenant_id = v_tenant AND p.segment = '' AND p.item_id = i.item_id)
-         AND (p_include_seen OR NOT EXISTS (
-           SELECT FROM recs.interactions s
-           WHERE s.tenant_id = v_tenant AND s.user_id = p_user_id AND s.item_id = i.item_id))
        ORDER BY i.created_at DESC, i.item_id)
       UNION ALL
       -- The same order among the few that pass, without a walk through everything.
-      (SELECT tier.n, i.item_id, coalesce(g.popularity, p.popularity, 0),
+      (SELECT tier.n, m.item_id, coalesce(g.popularity, p.popularity, 0),
               coalesce(g.support, p.support, 0), CASE tier.n WHEN 3 THEN i.created_at END
        FROM recs.matching_items(p_filter) m (item_id)
        JOIN recs.items i ON i.tenant_id = v_tenant AND i.item_id = m.item_id
@@ -89,11 +70,16 @@ BEGIN
          SELECT CASE WHEN g.item_id IS NOT NULL THEN 1 WHEN p.item_id IS NOT NULL THEN 2 ELSE 3 END
        ) tier (n)
        WHERE v_strict
-         AND m.item_id <> ALL (v_already)
-         AND (p_include_seen OR NOT EXISTS (
-           SELECT FROM recs.interactions s
-           WHERE s.tenant_id = v_tenant AND s.user_id = p_user_id AND s.item_id = m.item_id))
        ORDER BY 1, 3 DESC, 5 DESC, 2)
+    ), filled AS MATERIALIZED (
+      SELECT c.*
+      FROM candidates c
+      JOIN recs.items i ON i.tenant_id = v_tenant AND i.item_id = c.item_id
+      WHERE i.available AND (p_filter IS NULL OR i.attributes @> p_filter)
+        AND c.item_id <> ALL (v_already)
+        AND (p_include_seen OR NOT EXISTS (
+          SELECT FROM recs.interactions s
+          WHERE s.tenant_id = v_tenant AND s.user_id = p_user_id AND s.item_id = c.item_id))
       LIMIT p_k - cardinality(v_already)
     )
     SELECT f.item_id, f.popularity::real,
