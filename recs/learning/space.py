@@ -11,13 +11,13 @@ import torch
 from numpy.typing import NDArray
 
 from recs.learning.associations import Fading, fit_associations, fit_low_pass, join
-from recs.learning.blend import Blend, Signals, fit_blend
+from recs.learning.blend import TOLERANCE, Blend, Signals, best_value, fit_blend
 from recs.learning.catalog_defaults import catalog_defaults
 from recs.learning.cold_items import neighbor_weights
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.popularity import popularity
 from recs.learning.seasonality import seasonality
-from recs.learning.shrinkage import draw_to_content
+from recs.learning.shrinkage import Draw, fit_draw
 from recs.learning.trained import TrainedModel, unit_rows
 from recs.learning.validation import K, Validation, seen_pairs
 from recs.metrics import recall_at_k
@@ -31,6 +31,7 @@ USERS_PER_SIGNAL = 64  # it takes so many users to tell a signal of the graph fr
 COST = 0.003  # of recall on old items, that new ones may take
 USERS = 1000
 BLOCK = 16_384  # users summed up at once
+STRENGTHS = (1.0, 0.5, 0.25, 0.0)  # of the draw to content; the first is the default
 
 
 @dataclass(frozen=True)
@@ -161,24 +162,48 @@ def fit_space(
         the space of everything, and that of the slice's training part, for a gate to judge; None
         where nothing was held out. Deterministic with the seed of the model's configuration.
     """
-    trial = None
+    trial, strength = None, STRENGTHS[0]
     blend = Blend.of_catalog(interactions.n_items)
     if validation is not None and signals.tower.trial is not None and len(validation.users):
-        tried = _drawn(signals_of(validation.train, signals.tower.trial), validation.train, content)
+        tried = signals_of(validation.train, signals.tower.trial)
+        if content is not None:
+            draw = _draw(tried, validation.train, content)
+            strength = fit_draw_strength(validation, tried, draw)
+            tried = _drawn(tried, draw, strength)
         blend = fit_blend(interactions, validation, tried, content=content)
         trial = compose(tried, blend)
         if content is not None:
             bias = fit_new_item_bias(trial, tried, validation, content)
             blend = replace(blend, new_item_bias=bias)
-    return compose(_drawn(signals, interactions, content), blend), trial
+    if content is not None:
+        signals = _drawn(signals, _draw(signals, interactions, content), strength)
+    return compose(signals, blend), trial
 
 
-def _drawn(signals: Signals, interactions: Interactions, content: Floats | None) -> Signals:
-    if content is None:
-        return signals
-    tower = signals.tower
+def fit_draw_strength(validation: Validation, signals: Signals, draw: Draw) -> float:
+    """Choose how far content draws learned items: as far as the slice's users are best served.
+
+    The greatest of STRENGTHS that is within 2 % of the best one; too few users leave it at 1. The
+    signals are of the slice's training part.
+    """
+    values = []
+    for strength in STRENGTHS:
+        value = best_value(validation, _drawn(signals, draw, strength))
+        if value is None:
+            return STRENGTHS[0]
+        values.append(value)
+    good = (1 - TOLERANCE) * max(values)
+    return next(s for s, value in zip(STRENGTHS, values, strict=True) if value >= good)
+
+
+def _draw(signals: Signals, interactions: Interactions, content: Floats) -> Draw:
     support = np.bincount(interactions.item, minlength=interactions.n_items)
-    items = draw_to_content(tower.item_embeddings, content, support)
+    return fit_draw(signals.tower.item_embeddings, content, support)
+
+
+def _drawn(signals: Signals, draw: Draw, strength: float) -> Signals:
+    tower = signals.tower
+    items = draw.apply(tower.item_embeddings, strength)
     return replace(signals, tower=replace(tower, item_embeddings=items))
 
 

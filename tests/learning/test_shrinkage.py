@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from recs.learning.shrinkage import SUPPORT, draw_to_content
+from recs.learning.shrinkage import SUPPORT, fit_draw
 from recs.learning.trained import unit_rows
 
 N_ITEMS, N_THEMES, DIMENSION = 1200, 20, 16
@@ -31,6 +31,10 @@ def content_of(themes: np.ndarray = THEMES) -> np.ndarray:
     return np.eye(N_THEMES, dtype=np.float32)[themes]
 
 
+def drawn(embeddings: np.ndarray, content: np.ndarray, support: np.ndarray) -> np.ndarray:
+    return fit_draw(embeddings, content, support).apply(embeddings)
+
+
 def distance(vectors: np.ndarray, true: np.ndarray) -> np.ndarray:
     return 1 - np.sum(vectors * true, axis=1)
 
@@ -38,7 +42,7 @@ def distance(vectors: np.ndarray, true: np.ndarray) -> np.ndarray:
 def test_items_of_few_users_come_nearer_to_the_truth_and_those_of_many_hardly_move() -> None:
     true, support = truth(own=0.3), support_of()
     before = learned(true, support, chance=1.5)
-    after = draw_to_content(before, content_of(), support)
+    after = drawn(before, content_of(), support)
     few, many = support < 30, support > 300
     assert distance(after, true)[few].mean() < 0.5 * distance(before, true)[few].mean()
     assert distance(after, before)[many].mean() < 0.3 * distance(after, before)[few].mean()
@@ -49,19 +53,19 @@ def test_content_that_says_nothing_draws_nobody() -> None:
     true, support = truth(own=0.3), support_of()
     before = learned(true, support, chance=1.5)
     shuffled = np.random.default_rng(3).permutation(THEMES)
-    after = draw_to_content(before, content_of(shuffled), support)
+    after = drawn(before, content_of(shuffled), support)
     assert distance(after, before).mean() < 0.02
 
 
 def test_a_catalog_without_chance_stays_as_it_is() -> None:
     true, support = truth(own=1.0), support_of()
-    assert distance(draw_to_content(true, content_of(), support), true).mean() < 0.02
+    assert distance(drawn(true, content_of(), support), true).mean() < 0.02
 
 
 def test_the_draw_is_the_one_of_the_docstring() -> None:
     true, support = truth(own=0.3), support_of()
     before = learned(true, support, chance=1.5)
-    after = draw_to_content(before, content_of(), support)
+    after = drawn(before, content_of(), support)
     share = SUPPORT / (support + SUPPORT)
     means = np.empty_like(before)
     for item in range(N_ITEMS):
@@ -80,7 +84,7 @@ def test_items_without_users_or_content_or_likes_stay_where_they_are() -> None:
     content[5:10] = 0
     content[10] = np.eye(N_THEMES + 1)[-1]
     before = learned(true, support, chance=1.5)
-    after = draw_to_content(before, content, support)
+    after = drawn(before, content, support)
     np.testing.assert_allclose(after[:11], before[:11], atol=1e-6)
     assert distance(after, before)[11:].mean() > 0.01
 
@@ -91,18 +95,29 @@ def test_items_that_nobody_has_draw_nobody() -> None:
     before = learned(true, support, chance=1.5)
     other = before.copy()
     other[::3] = -other[::3]
-    after = draw_to_content(before, content_of(), support)
-    other = draw_to_content(other, content_of(), support)
+    after = drawn(before, content_of(), support)
+    other = drawn(other, content_of(), support)
     np.testing.assert_array_equal(np.delete(after, np.s_[::3], 0), np.delete(other, np.s_[::3], 0))
 
 
 @pytest.mark.parametrize("n_items", [0, 5, 99])
 def test_a_few_items_are_left_alone(n_items: int) -> None:
     before, support = truth(own=0.3)[:n_items], support_of()[:n_items]
-    np.testing.assert_array_equal(draw_to_content(before, content_of()[:n_items], support), before)
+    np.testing.assert_array_equal(drawn(before, content_of()[:n_items], support), before)
 
 
 def test_equal_support_everywhere_draws_nobody() -> None:
     before = learned(truth(own=0.3), support_of(), chance=1.5)
-    after = draw_to_content(before, content_of(), np.full(N_ITEMS, 7))
+    after = drawn(before, content_of(), np.full(N_ITEMS, 7))
     np.testing.assert_allclose(after, before, atol=1e-6)
+
+
+@pytest.mark.parametrize("strength", [0.0, 0.25, 1.0])
+def test_a_draw_of_less_strength_goes_less_of_the_way(strength: float) -> None:
+    true, support = truth(own=0.3), support_of()
+    before = learned(true, support, chance=1.5)
+    draw = fit_draw(before, content_of(), support)
+    share = strength * draw.share[:, None]
+    expected = unit_rows((1 - share) * before + share * draw.means)
+    np.testing.assert_allclose(draw.apply(before, strength), expected, atol=1e-6)
+    assert draw.share.max() > 0.5
