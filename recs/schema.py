@@ -120,6 +120,15 @@ items = Table(
     comment="the catalog",
 )  # fmt: skip
 
+# Without a list of pending entries: a search would have to read all of it.
+items_attributes_idx = Index(
+    "items_attributes_idx",
+    items.c.attributes,
+    postgresql_using="gin",
+    postgresql_ops={"attributes": "jsonb_path_ops"},
+    postgresql_with={"fastupdate": "off"},
+)
+
 interactions = Table(
     "interactions",
     metadata,
