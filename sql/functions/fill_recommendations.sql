@@ -7,7 +7,8 @@ CREATE OR REPLACE FUNCTION recs.fill_recommendations(
 ) RETURNS TABLE (item_id text, score real, rank integer, tier text, reason text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path FROM CURRENT
--- Follow the order of popularity and stop at k; never sort the catalog.
+-- Follow the order of popularity and stop at k; never sort or keep the catalog, whatever the
+-- planner thinks of tables that were not analyzed yet.
 SET enable_seqscan = off
 SET enable_hashjoin = off
 SET enable_mergejoin = off
@@ -46,7 +47,8 @@ BEGIN
          AND NOT EXISTS (
            SELECT FROM recs.item_popularity g
            WHERE g.tenant_id = v_tenant AND g.segment = nullif(v_segment, '')
-             AND g.item_id = p.item_id)
+             AND g.item_id = p.item_id
+           OFFSET 0)  -- a lookup, not a join
        ORDER BY p.popularity DESC, p.item_id)
       UNION ALL
       (SELECT 3, i.item_id, 0, 0, i.created_at
@@ -54,7 +56,8 @@ BEGIN
        WHERE NOT v_strict AND i.tenant_id = v_tenant
          AND NOT EXISTS (
            SELECT FROM recs.item_popularity p
-           WHERE p.tenant_id = v_tenant AND p.segment = '' AND p.item_id = i.item_id)
+           WHERE p.tenant_id = v_tenant AND p.segment = '' AND p.item_id = i.item_id
+           OFFSET 0)
        ORDER BY i.created_at DESC, i.item_id)
       UNION ALL
       -- The same order among the few that pass, without a walk through everything.
@@ -74,12 +77,18 @@ BEGIN
     ), filled AS MATERIALIZED (
       SELECT c.*
       FROM candidates c
-      JOIN recs.items i ON i.tenant_id = v_tenant AND i.item_id = c.item_id
-      WHERE i.available AND (p_filter IS NULL OR i.attributes @> p_filter)
-        AND c.item_id <> ALL (v_already)
-        AND (p_include_seen OR NOT EXISTS (
-          SELECT FROM recs.interactions s
-          WHERE s.tenant_id = v_tenant AND s.user_id = p_user_id AND s.item_id = c.item_id))
+      -- OFFSET 0: asked of one candidate after the other. A plain join may begin with the items,
+      -- and the order of the candidates would be lost.
+      CROSS JOIN LATERAL (
+        SELECT
+        FROM recs.items i
+        WHERE i.tenant_id = v_tenant AND i.item_id = c.item_id AND i.available
+          AND (p_filter IS NULL OR i.attributes @> p_filter)
+          AND (p_include_seen OR NOT EXISTS (
+            SELECT FROM recs.interactions s
+            WHERE s.tenant_id = v_tenant AND s.user_id = p_user_id AND s.item_id = c.item_id))
+        OFFSET 0) eligible
+      WHERE c.item_id <> ALL (v_already)
       LIMIT p_k - cardinality(v_already)
     )
     SELECT f.item_id, f.popularity::real,
