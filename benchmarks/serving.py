@@ -208,7 +208,8 @@ def _measure(
                 clocks.time("similar_items", queries.similar_items, f"item-{n}")
                 clocks.time("recommend, stranger", queries.recommend, f"stranger-{n}")
                 clocks.time("recommend, 5 new events", queries.recommend, f"newcomer-{n}")
-                for name, passing in FILTERS.items():
+            for name, passing in FILTERS.items():
+                for n in range(options.others):
                     clocks.time(f"recommend, {name}", queries.filtered(passing), f"user-{n}")
                     clocks.time(f"stranger, {name}", queries.filtered(passing), f"stranger-{n}")
     times = clocks.summary()
