@@ -33,6 +33,9 @@ def test_items_and_interactions_load_from_the_command_line(
     with engine.connect() as connection:
         assert connection.scalar(text("SELECT count(*) FROM recs.interactions")) == 2
         assert connection.scalar(text("SELECT count(*) FROM recs.item_popularity")) == 2
+        counted = "SELECT reltuples FROM pg_class WHERE oid = CAST(:table AS regclass)"
+        for table in ("items", "interactions", "item_popularity"):  # the planner knows them
+            assert connection.scalar(text(counted), {"table": f"recs.{table}"}) == 2
 
 
 def test_a_bad_row_is_two_lines_and_exit_code_1(dsn: str, write: Any, capsys: Any) -> None:
