@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from datetime import timedelta
-from typing import Any
 
 import numpy as np
 import psycopg
 import pytest
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from recs import Interaction, Item, Recommendation, Recommender
 from tests import shops
-
-RNG = np.random.default_rng(7)
-D = 16
-N = 120
-HISTORY = [0, 1, 2]
-
-
-@pytest.fixture
-def vectors() -> np.ndarray:
-    return shops.unit(np.random.default_rng(3).normal(size=(N, D)))
-
-
-@pytest.fixture
-def shop(engine: Engine, vectors: np.ndarray) -> Recommender:
-    """Return a recommender over 120 items, a user 'regular' with three, and popularity."""
-    ids = shops.insert_items(engine, N)
-    shops.record(engine, [("regular", ids[j]) for j in HISTORY])
-    crowd = [(f"crowd-{u}", ids[j]) for j in range(40, 60) for u in range(j - 38)]
-    shops.record(engine, crowd)
-    with engine.begin() as connection:
-        connection.execute(text("SELECT recs.refresh_popularity()"))
-    shops.publish(engine, shops.publication(ids, vectors, histories={"regular": HISTORY}))
-    return Recommender(engine)
+from tests.serving.conftest import HISTORY, D, N
 
 
 def assert_nearest(
@@ -161,31 +137,6 @@ def test_buying_again_counts_by_the_last_time_only(engine: Engine, vectors: np.n
     assert [row.item_id for row in Recommender(engine).recommend("u", 10)] == folded
 
 
-def test_a_stranger_gets_what_is_popular(shop: Recommender) -> None:
-    rows = shop.recommend("nobody", 5)
-    assert [row.item_id for row in rows] == [f"item-{j}" for j in (59, 58, 57, 56, 55)]
-    assert {row.tier for row in rows} == {"popularity"}
-    assert rows[0].reason == "popular: 21 users"
-
-
-def test_a_stranger_of_a_segment_gets_what_is_popular_there(
-    shop: Recommender, engine: Engine
-) -> None:
-    with engine.begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO recs.users (user_id, segment) VALUES"
-                " ('crowd-0', 'north'), ('crowd-1', 'north'), ('stranger', 'north')"
-            )
-        )
-        connection.execute(text("DELETE FROM recs.interactions WHERE user_id = 'crowd-1'"))
-        connection.execute(text("SELECT recs.refresh_popularity()"))
-    rows = shop.recommend("stranger", 25)
-    assert [row.tier for row in rows[:20]] == ["segment_popularity"] * 20
-    assert rows[0].reason == "popular in north: 1 users"
-    assert len({row.item_id for row in rows}) == 25
-
-
 @pytest.mark.parametrize("user", ["regular", "nobody", "crowd-3"])
 @pytest.mark.parametrize("k", [1, 10, 119, 120, 500])
 def test_never_fewer_than_k_rows_while_k_items_are_eligible(
@@ -228,20 +179,6 @@ def test_a_k_out_of_range_is_refused_with_its_value(shop: Recommender, k: int) -
             call()
         assert isinstance(caught.value.orig, psycopg.errors.InvalidParameterValue)
         assert f"k is {k}, expected 1 to 1000" in str(caught.value.orig)
-
-
-def test_an_empty_catalog_gives_no_rows(engine: Engine) -> None:
-    assert Recommender(engine).recommend("anyone", 10) == []
-
-
-def test_a_catalog_without_interactions_gives_its_newest_items(engine: Engine) -> None:
-    shops.insert_items(engine, 3)
-    rows = Recommender(engine).recommend("anyone", 10)
-    assert [(row.tier, row.rank) for row in rows] == [
-        ("catalog", 1),
-        ("catalog", 2),
-        ("catalog", 3),
-    ]
 
 
 def test_many_users_get_what_each_gets_alone(shop: Recommender) -> None:
@@ -292,89 +229,6 @@ def test_what_passes_a_strict_filter_is_searched_exactly(
     rows = shop.recommend("regular", 9, filter={"colour": "gold"})
     assert [row.item_id for row in rows] == exact(vectors, vectors[HISTORY].sum(0), others, 5)
     assert {row.tier for row in rows} == {"model"}
-
-
-@pytest.mark.parametrize("analyzed", [False, True])
-@pytest.mark.parametrize("filter_", [None, {"colour": "red"}])
-def test_popular_items_come_in_order_whatever_the_planner_knows(
-    engine: Engine, analyzed: bool, filter_: dict[str, str] | None
-) -> None:
-    # The table of items is small in the planner's eyes until it is analyzed, and not in truth.
-    ids = shops.insert_items(engine, 3000)
-    order = np.random.default_rng(0).permutation(len(ids))
-    shops.record(engine, [(f"u{n}", ids[j]) for n in range(30) for j in order[: 3000 - 100 * n]])
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.execute(text("SELECT recs.refresh_popularity()"))
-        if analyzed:
-            connection.execute(text("VACUUM ANALYZE"))
-        expected = connection.execute(
-            text(
-                "SELECT p.item_id FROM recs.item_popularity p JOIN recs.items i USING (item_id)"
-                " WHERE i.attributes @> coalesce(CAST(:filter AS jsonb), '{}')"
-                " ORDER BY p.popularity DESC, p.item_id LIMIT 50"
-            ),
-            {"filter": filter_ and json.dumps(filter_)},
-        ).scalars()
-        rows = Recommender(connection).recommend("nobody", 50, filter=filter_)
-        assert [row.item_id for row in rows] == expected.all()
-
-
-@pytest.mark.parametrize("colour", ["red", "gold"])
-@pytest.mark.parametrize("user", ["nobody", "of the segment", "buyer of the segment"])
-def test_what_passes_a_filter_is_ordered_by_segment_popularity_and_age(
-    shop: Recommender, engine: Engine, user: str, colour: str
-) -> None:
-    # Gold is what a few popular items, one bought in the segment alone, and untouched ones are.
-    gold = [3, 41, 44, 50, 59, 80, 81, 119]
-    shop.upsert_items(Item(f"item-{j}", attributes={"colour": "gold"}) for j in gold)
-    with engine.begin() as connection:
-        connection.execute(
-            text(
-                "INSERT INTO recs.users (user_id, segment) SELECT u, 's' FROM unnest(ARRAY["
-                " 'of the segment', 'buyer of the segment', 'crowd-1', 'crowd-2', 'crowd-3']) u"
-            )
-        )
-        connection.execute(
-            text("UPDATE recs.items SET created_at = created_at - random() * interval '1 day'")
-        )
-    shops.record(engine, [("buyer of the segment", f"item-{j}") for j in (3, 44, 57)])
-    with engine.begin() as connection:
-        connection.execute(text("SELECT recs.refresh_popularity()"))
-        # Whom no vector answers: strangers, and whoever the model's user vectors say nothing of.
-        connection.execute(text("UPDATE recs.models SET state = 'retired'"))
-        expected = _ordered_by_popularity(connection, user, colour)
-    assert len(expected) >= 5
-    for k in range(1, len(expected) + 2):
-        rows = shop.recommend(user, k, filter={"colour": colour})
-        assert [row.item_id for row in rows] == expected[:k]
-
-
-def _ordered_by_popularity(connection: Connection, user: str, colour: str) -> list[str]:
-    """Return all that passes, in the order that fill_recommendations promises, sorted here."""
-    segment = connection.execute(
-        text("SELECT segment FROM recs.users WHERE user_id = :u"), {"u": user}
-    ).scalar()
-    popular = {
-        (row.segment, row.item_id): row.popularity
-        for row in connection.execute(
-            text("SELECT segment, item_id, popularity FROM recs.item_popularity")
-        )
-    }
-    seen = set(
-        connection.execute(
-            text("SELECT item_id FROM recs.interactions WHERE user_id = :u"), {"u": user}
-        ).scalars()
-    )
-
-    def place(row: Any) -> tuple[int, float, str]:
-        for tier, group in enumerate((segment, "")):
-            if (group, row.item_id) in popular:
-                return tier, -popular[group, row.item_id], row.item_id
-        return 2, -row.created_at.timestamp(), row.item_id
-
-    rows = connection.execute(text("SELECT item_id, attributes, created_at FROM recs.items"))
-    passing = [r for r in rows if r.attributes["colour"] == colour and r.item_id not in seen]
-    return [row.item_id for row in sorted(passing, key=place)]
 
 
 @pytest.mark.parametrize("k", [10, 50])
