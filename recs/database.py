@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import psycopg
-from psycopg import conninfo
+from psycopg import conninfo, sql
 from sqlalchemy import Connection, Engine, create_engine
 
 from recs import server
@@ -109,6 +109,18 @@ def driver_connection(connection: Connection) -> psycopg.Connection[Any]:
             hint="use a postgresql+psycopg:// URL",
         )
     return raw
+
+
+def analyze(engine: Engine, *tables: str) -> None:
+    """Let the planner know what tables of recs hold now, rather than when autovacuum comes by.
+
+    One transaction. Where the role is not the owner's, PostgreSQL warns and leaves it to that.
+    """
+    with engine.begin() as connection:
+        for table in tables:
+            driver_connection(connection).execute(
+                sql.SQL("ANALYZE {}").format(sql.Identifier("recs", table))
+            )
 
 
 def check_server(connection: psycopg.Connection[Any]) -> None:

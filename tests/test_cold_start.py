@@ -14,8 +14,9 @@ from recs import Interaction, Item, Recommender
 from recs.learning import Timescale, TrainingConfig
 from recs.learning.cold_items import neighbor_weights
 from recs.learning.content import fit_encoder
+from recs.learning.space import STRENGTHS
 from recs.learning.term_kinds import KindWeights
-from recs.training import evaluation, gate, pipeline, reading
+from recs.training import active, evaluation, pipeline, reading
 
 pytestmark = pytest.mark.end_to_end
 GROUPS = ("teapot", "lantern", "blanket", "clock")
@@ -56,6 +57,21 @@ def test_users_are_recommended_the_group_they_keep_to(trained: Engine) -> None:
         assert {row.tier for row in rows} <= {"model", "fold_in"}
 
 
+def test_training_leaves_the_planner_knowing_how_many_items_are_popular(trained: Engine) -> None:
+    with trained.connect() as connection:
+        known, rows = connection.execute(
+            text(
+                "SELECT c.reltuples, (SELECT count(*) FROM recs.item_popularity)"
+                " FROM pg_class c WHERE c.oid = 'recs.item_popularity'::regclass"
+            )
+        ).one()
+    assert known == rows > 0
+
+
+def test_a_version_says_how_far_content_drew_its_items(trained: Engine) -> None:
+    assert _metrics(trained)["draw_strength"] in STRENGTHS
+
+
 def test_a_new_item_stands_among_its_like_before_its_insert_commits(trained: Engine) -> None:
     with trained.connect() as connection:
         shop = Recommender(connection)
@@ -82,9 +98,9 @@ def test_sql_encodes_and_places_an_item_as_the_reference_does(trained: Engine) -
     weights = neighbor_weights(
         content[[twin]], content, popularity=np.maximum(popularity, 1e-3), popularity_power=0.1
     )
-    active = gate.read_active(trained, before.item_ids)
-    assert active is not None
-    assert vectors["twin"][0] == pytest.approx(active[0].place(weights)[0], abs=5e-3)
+    serving = active.read(trained, before.item_ids)
+    assert serving is not None
+    assert vectors["twin"][0] == pytest.approx(serving[0].place(weights)[0], abs=5e-3)
 
 
 def test_terms_are_words_letters_of_the_title_and_attributes(engine: Engine) -> None:
@@ -117,9 +133,9 @@ def test_letters_of_a_title_tell_that_two_spellings_are_near(trained: Engine) ->
 
 def test_sql_makes_the_vectors_of_users_that_training_made(trained: Engine) -> None:
     data = reading.read(trained)
-    active = gate.read_active(trained, data.item_ids)
-    assert active is not None
-    space = active[0]
+    serving = active.read(trained, data.item_ids)
+    assert serving is not None
+    space = serving[0]
     expected = space.pool(data.interactions()).embeddings @ space.item_embeddings.T
     with trained.connect() as connection:
         for u in range(0, 160, 20):

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 
 from recs.cli.output import Output
 from recs.cli.settings import Settings, pass_settings
+from recs.database import analyze
 from recs.errors import BadInput
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def interactions(settings: Settings, /, file: Path, **options: Any) -> None:
     engine = settings.engine()
     report = _run(settings.output, file, loading.load_interactions, engine, options)
     _refresh_popularity(settings.output, engine)
-    _analyze(engine, "interactions", "item_popularity")
+    analyze(engine, "interactions", "item_popularity")
     _tell(settings.output, "interactions", report)
 
 
@@ -92,7 +93,7 @@ def items(settings: Settings, /, file: Path, **options: Any) -> None:
     """
     engine = settings.engine()
     report = _run(settings.output, file, _loading().load_items, engine, options)
-    _analyze(engine, "items")
+    analyze(engine, "items")
     _tell(settings.output, "items", report)
 
 
@@ -104,7 +105,7 @@ def users(settings: Settings, /, file: Path, **options: Any) -> None:
     """Insert or update users: user_id, segment, attributes."""
     engine = settings.engine()
     report = _run(settings.output, file, _loading().load_users, engine, options)
-    _analyze(engine, "users")
+    analyze(engine, "users")
     _tell(settings.output, "users", report)
 
 
@@ -148,16 +149,6 @@ def _refresh_popularity(output: Output, engine: Engine) -> None:
                 f"popularity is as it was: {user} may not run SELECT recs.refresh_popularity(),"
                 " members of recs_trainer may"
             )
-
-
-def _analyze(engine: Engine, *tables: str) -> None:
-    """Let the planner know what was loaded now, rather than when autovacuum comes by.
-
-    Where the role is not the owner's, PostgreSQL warns and leaves it to that.
-    """
-    with engine.begin() as connection:
-        for table in tables:
-            connection.execute(text(f"ANALYZE recs.{table}"))
 
 
 def _tell(output: Output, noun: str, report: LoadReport) -> None:

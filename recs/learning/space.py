@@ -74,6 +74,7 @@ class Space:
         fading: what the parts of associations count by how many items a user is known by.
         seasonality: [I], what an item's associations are multiplied by where they say what a new
             item is; ones if left out.
+        draw_strength: how far content drew learned items, of as far as the catalog shows chance.
     """
 
     item_embeddings: Floats
@@ -86,6 +87,7 @@ class Space:
     tower_length: float = 1.0
     fading: Fading = field(default_factory=Fading)
     seasonality: Floats | None = None
+    draw_strength: float = 0.0
 
     def pool(
         self, interactions: Interactions, users: NDArray[np.int64] | None = None
@@ -175,9 +177,10 @@ def fit_space(
         if content is not None:
             bias = fit_new_item_bias(trial, tried, validation, content)
             blend = replace(blend, new_item_bias=bias)
-    if content is not None:
-        signals = _drawn(signals, _draw(signals, interactions, content), strength)
-    return compose(signals, blend), trial
+    if content is None:
+        return compose(signals, blend), trial
+    signals = _drawn(signals, _draw(signals, interactions, content), strength)
+    return replace(compose(signals, blend), draw_strength=strength), trial
 
 
 def fit_draw_strength(validation: Validation, signals: Signals, draw: Draw) -> float:

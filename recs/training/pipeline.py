@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine, text
 
+from recs.database import analyze
 from recs.errors import NothingToLearn
 from recs.learning import (
     Interactions,
@@ -28,7 +29,7 @@ from recs.learning.content import fit_encoder
 from recs.learning.interactions import Floats
 from recs.learning.term_kinds import KindWeights, fit_kind_weights
 from recs.learning.trained import unit_rows
-from recs.training import gate, publishing, reading, versions
+from recs.training import active, gate, publishing, reading, versions
 from recs.training.indexing import IndexOptions
 from recs.training.publishing import (
     BlendWeights,
@@ -118,13 +119,13 @@ def train_model(
         validation = gate.validation_of(interactions, config)
         space, trial = fit_space(interactions, signals, validation, content=encoded.content)
         clock.done("blend")
-        active = gate.read_active(engine, data.item_ids)
+        serving = active.read(engine, data.item_ids)
         verdict = gate.judge(
             interactions,
             trial,
-            active and active[0],
+            serving and serving[0],
             validation=validation,
-            active_until=active[1] if active else -math.inf,
+            active_until=serving[1] if serving else -math.inf,
         )
         clock.done("gate")
         publication = _publication(data, interactions, model, space, encoded, verdict.document())
@@ -135,6 +136,7 @@ def train_model(
         if activated:
             versions.activate(connection, model_id)
         connection.execute(text("SELECT recs.refresh_popularity()"))
+    analyze(engine, "item_popularity")
     clock.done("activate")
     return TrainingReport(
         model_id=model_id,
@@ -234,6 +236,7 @@ def _publication(
         metrics={
             "gate": gate_figures,
             "term_kinds": asdict(encoded.kinds) if encoded.kinds else {},
+            "draw_strength": space.draw_strength,
             "cold_start_curve": space.blend.curve if space.blend else {},
             "epochs": model.metrics["epochs"],
             "seconds": model.metrics["seconds"],

@@ -141,13 +141,14 @@ def test_without_content_the_bias_of_new_items_is_the_default(tastes: Planted) -
     assert space.blend is not None
     assert space.blend.curve
     assert space.blend.new_item_bias == Blend().new_item_bias
+    assert space.draw_strength == 0
     assert all("content" not in recall for recall in space.blend.curve.values())
     assert share_of_group(space, [0, 1, 2], 0) > 0.8
 
 
 def test_the_trial_is_made_of_the_training_part_alone(tastes: Planted) -> None:
     _, model, validation = tastes
-    _, trial = fit_space(*signalled(*tastes), content=content_of())
+    space, trial = fit_space(*signalled(*tastes), content=content_of())
     assert trial is not None
     assert trial.blend is not None
     assert model.trial is not None
@@ -155,6 +156,7 @@ def test_the_trial_is_made_of_the_training_part_alone(tastes: Planted) -> None:
     support = np.bincount(validation.train.item, minlength=validation.train.n_items)
     draw = fit_draw(signals.tower.item_embeddings, content_of(), support)
     strength = fit_draw_strength(validation, signals, draw)
+    assert space.draw_strength == strength
     drawn = draw.apply(signals.tower.item_embeddings, strength)
     signals = replace(signals, tower=replace(signals.tower, item_embeddings=drawn))
     expected = compose(signals, trial.blend)
