@@ -1,7 +1,7 @@
 """The protocols of the quality benchmark keep test data out of training, and ask fair questions."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -89,6 +89,18 @@ def test_a_new_user_is_asked_the_same_at_every_n_and_told_n_items_of_the_first(t
         assert counts.tolist() == [task.n_known] * len(told)
         assert np.asarray(request.excluded.sum(axis=1)).tolist() == [GIVEN] * len(request.users)
         assert [r.tolist() for r in task.relevant] == [r.tolist() for r in found[0].relevant]
+
+
+@pytest.mark.parametrize("phase", ["validation", "test"])
+def test_where_nobody_new_has_enough_items_nobody_new_is_asked(dataset, phase):
+    events = dataset.interactions
+    few = events.where(events.items % 10 == 0)  # 20 items are left, 25 are needed
+    made = splits(replace(dataset, interactions=few), phase)
+    cases = {task.case for split in made for task in split.tasks}
+    assert cases == {"warm", "whole catalog", "new items"}
+    for split in made:
+        for task in split.tasks:
+            assert len(task.relevant) == len(task.request.users) > 0
 
 
 def test_the_holdout_names_its_seed(dataset):

@@ -135,7 +135,12 @@ def _temporal(
     if everything:
         tasks += [*_new_users(dataset, train, test), _new_items(dataset, train, test)]
     return Split(
-        dataset, "temporal", phase, train, tuple(tasks), _contents(dataset, train, train.days.max())
+        dataset,
+        "temporal",
+        phase,
+        train,
+        _asked(tasks),
+        _contents(dataset, train, train.days.max()),
     )
 
 
@@ -153,7 +158,12 @@ def _holdout(dataset: Dataset, phase: Phase, events: Interactions, seed: int) ->
         _new_items(dataset, train, test),
     ]
     contents = _contents(dataset, train, np.inf)
-    return Split(dataset, "holdout", phase, train, tuple(tasks), contents, seed)
+    return Split(dataset, "holdout", phase, train, _asked(tasks), contents, seed)
+
+
+def _asked(tasks: list[Task]) -> tuple[Task, ...]:
+    """Keep the tasks that ask for somebody's list."""
+    return tuple(task for task in tasks if len(task.request.users))
 
 
 def _warm(dataset: Dataset, train: Interactions, test: Interactions) -> Task:
@@ -265,7 +275,8 @@ def pairs(events: Interactions, dataset: Dataset) -> csr_array:
 
 
 def _rows(matrix: csr_array) -> list[IntArray]:
-    return [row.astype(np.int64) for row in np.split(matrix.indices, matrix.indptr[1:-1])]
+    rows = np.split(matrix.indices, matrix.indptr[1:-1])
+    return [row.astype(np.int64) for row in rows[: matrix.shape[0]]]  # without rows, split has one
 
 
 def _contents(dataset: Dataset, train: Interactions, until: float) -> tuple[ItemContent, ...]:
