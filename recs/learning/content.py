@@ -27,6 +27,7 @@ class TermKind(IntEnum):
     WORD = 0
     ATTRIBUTE = 1
     LETTERS = 2  # three in a row of a title
+    NUMBER = 3  # a window of whole numbers: years
 
 
 @dataclass(frozen=True)

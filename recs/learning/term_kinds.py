@@ -1,8 +1,9 @@
-"""How much each kind of term says of an item: words, attributes, letters.
+"""How much each kind of term says of an item: words, attributes, letters, numbers.
 
 In a shop whose titles name what a thing is, the letters of a title find spellings, plurals and
 compounds that words miss. In a catalog of proper names they mislead, and a genre says more than
-a title. Nobody can know which it is before looking at who chose what.
+a title; a year may say most of all, or nothing. Nobody can know which it is before looking at who
+chose what.
 """
 
 from __future__ import annotations
@@ -22,15 +23,24 @@ from recs.learning.interactions import Floats
 from recs.learning.trained import unit_rows
 from recs.metrics import ndcg_at_k, recall_at_k
 
-ATTRIBUTES = (0.5, 1.0, 2.0, 4.0)
-LETTERS = (0.0, 0.25, 0.5, 1.0)
 PRETENDED_NEW = 0.2
 ITEMS = 500  # pretended to be new, at most
 USERS = 1500
 ENOUGH = 100  # users, and pretended items, for a verdict
 TOLERANCE = 0.03  # of the verdict: less is noise, and the default stays
-LEAST = 0.05  # no letters at all are as far from the default as a twentieth
+LEAST = 0.05  # nothing at all is as far from the default as a twentieth
+RARE = 0.01  # a kind of so few terms an item is not worth trying
 K = 20
+NAMES = {
+    TermKind.ATTRIBUTE: "attributes",
+    TermKind.LETTERS: "letters",
+    TermKind.NUMBER: "numbers",
+}
+GRIDS = {
+    TermKind.ATTRIBUTE: (0.5, 1.0, 2.0, 4.0),
+    TermKind.LETTERS: (0.0, 0.25, 0.5, 1.0),
+    TermKind.NUMBER: (0.0, 0.5, 1.0, 2.0, 4.0),
+}
 
 Indices = NDArray[np.int64]
 
@@ -41,6 +51,7 @@ class KindWeights:
 
     attributes: float = 1.0
     letters: float = 0.5
+    numbers: float = 1.0
 
     def of(self, kinds: NDArray[np.int8]) -> Floats:
         """Return the weight of each term, [T]."""
@@ -48,6 +59,7 @@ class KindWeights:
         table[TermKind.WORD] = 1
         table[TermKind.ATTRIBUTE] = self.attributes
         table[TermKind.LETTERS] = self.letters
+        table[TermKind.NUMBER] = self.numbers
         return table[kinds]
 
 
@@ -69,22 +81,24 @@ def fit_kind_weights(
         histories: [U, I], weights.
     """
     trial = _pretend(frequencies, histories, associations)
-    candidates = [
-        KindWeights(attributes, letters)
-        for attributes, letters in product(
-            ATTRIBUTES if (kinds == TermKind.ATTRIBUTE).any() else (KindWeights.attributes,),
-            LETTERS if (kinds == TermKind.LETTERS).any() else (KindWeights.letters,),
-        )
-    ]
-    if trial is None or len(candidates) == 1:
+    if trial is None:
         return KindWeights()
     idf = inverse_document_frequencies(frequencies)
+    present = {
+        name: GRIDS[kind]
+        for kind, name in NAMES.items()
+        if frequencies[:, kinds == kind].count_nonzero() > RARE * frequencies.shape[0]
+    }
+    candidates = [
+        KindWeights(**dict(zip(present, values, strict=True)))
+        for values in product(*present.values())
+    ]
     verdicts = np.array([trial.value(frequencies, idf * one.of(kinds)) for one in candidates])
     return nearest_good(
         candidates,
         verdicts,
         KindWeights(),
-        ("attributes", "letters"),
+        tuple(present),
         tolerance=TOLERANCE,
         least=LEAST,
     )

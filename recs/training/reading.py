@@ -94,7 +94,9 @@ class Content:
 def _kind(term: str) -> TermKind:
     if term.startswith("~"):
         return TermKind.LETTERS
-    return TermKind.ATTRIBUTE if "=" in term else TermKind.WORD
+    if "=" not in term:
+        return TermKind.WORD
+    return TermKind.NUMBER if "=#" in term else TermKind.ATTRIBUTE
 
 
 @dataclass(frozen=True)

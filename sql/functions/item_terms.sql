@@ -25,8 +25,19 @@ BEGIN ATOMIC
     -- Numbers that are within a factor of about 1.4 share a term: prices, sizes, years ago.
     SELECT '~' || round(2 * ln(abs((a.value #>> '{}')::numeric)) / ln(2.0)) * sign((a.value #>> '{}')::numeric)
     WHERE jsonb_typeof(a.value) = 'number' AND (a.value #>> '{}')::numeric <> 0
-  ) v;
+  ) v
+  UNION ALL
+  -- A factor says nothing of years. Whole numbers, and dates by their year, stand in windows too: a
+  -- year that no item had before is known by the years around it.
+  SELECT format('%s=#%s:%s', n.key, w.width, floor(n.value / w.width)), 1
+  FROM (SELECT a.key,
+               CASE WHEN jsonb_typeof(a.value) = 'number' THEN (a.value #>> '{}')::numeric
+                    WHEN a.value #>> '{}' ~ '^\d{4}-\d{2}-\d{2}' THEN left(a.value #>> '{}', 4)::numeric
+               END AS value
+        FROM jsonb_each(p_attributes) a) n
+  CROSS JOIN (VALUES (4), (16)) w (width)
+  WHERE n.value = trunc(n.value) AND abs(n.value) BETWEEN 50 AND 1e9;
 END;
 
 COMMENT ON FUNCTION recs.item_terms(text, text, jsonb, regconfig) IS
-  'The terms an item''s content is made of: lexemes of title and description, ~ and three letters of a title, key=value of its attributes, numbers in buckets.';
+  'The terms an item''s content is made of: lexemes of title and description, ~ and three letters of a title, key=value of its attributes, numbers in buckets, whole ones also in windows.';

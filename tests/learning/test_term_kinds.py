@@ -48,16 +48,27 @@ def test_attributes_that_tell_what_is_chosen_count_more() -> None:
 
 def test_what_misleads_counts_less() -> None:
     fitted = fit(TermKind.WORD)
-    assert fitted.letters < KindWeights.letters
     assert fitted.attributes < KindWeights.attributes
+    assert fitted.numbers < KindWeights.numbers
+    kept = KINDS != TermKind.NUMBER
+    without = fit_kind_weights(
+        sp.csr_matrix(telling(TermKind.WORD)[:, kept]), KINDS[kept], HISTORIES, ASSOCIATIONS
+    )
+    assert without.attributes < KindWeights.attributes
+    assert without.letters < KindWeights.letters
+    assert without.numbers == KindWeights.numbers
 
 
 def test_letters_that_tell_what_is_chosen_count_more() -> None:
     assert fit(TermKind.LETTERS).letters > KindWeights.letters
 
 
+def test_numbers_that_tell_what_is_chosen_count_more() -> None:
+    assert fit(TermKind.NUMBER).numbers > KindWeights.numbers
+
+
 def test_where_all_kinds_say_the_same_the_defaults_stay() -> None:
-    same = sp.csr_matrix(np.tile(np.eye(N_GROUPS)[GROUPS], 3 * REPEATS))
+    same = sp.csr_matrix(np.tile(np.eye(N_GROUPS)[GROUPS], len(TermKind) * REPEATS))
     assert fit_kind_weights(same, KINDS, HISTORIES, ASSOCIATIONS) == KindWeights()
 
 
@@ -73,9 +84,9 @@ def test_too_few_users_leave_the_defaults(users: int) -> None:
 
 
 def test_a_word_counts_one_and_the_others_what_they_were_given() -> None:
-    weights = KindWeights(attributes=2, letters=0.25)
-    kinds = np.array([TermKind.LETTERS, TermKind.WORD, TermKind.ATTRIBUTE], np.int8)
-    np.testing.assert_array_equal(weights.of(kinds), np.float32([0.25, 1, 2]))
+    weights = KindWeights(attributes=2, letters=0.25, numbers=4)
+    kinds = [TermKind.LETTERS, TermKind.WORD, TermKind.ATTRIBUTE, TermKind.NUMBER]
+    np.testing.assert_array_equal(weights.of(np.array(kinds, np.int8)), np.float32([0.25, 1, 2, 4]))
 
 
 def test_fitting_twice_gives_the_same_weights() -> None:
