@@ -193,6 +193,14 @@ models = Table(
         comment="days after which an interaction counts half in a user vector; NULL: never",
     ),
     Column(
+        "popularity_half_life", Double,
+        comment="days after which an interaction counts half in popularity; NULL: as in a history",
+    ),
+    Column(
+        "exact_search", Boolean, nullable=False, server_default=text("false"),
+        comment="all learned items are compared, since the index missed too many of the nearest",
+    ),
+    Column(
         "trained_until", TIMESTAMP(timezone=True),
         comment="interactions recorded later are not in user_embeddings, they are folded in",
     ),
@@ -252,6 +260,7 @@ models = Table(
     CheckConstraint("dimension BETWEEN 1 AND 4000", name="dimension"),
     CheckConstraint(f"metric = '{METRIC}'", name="metric"),
     CheckConstraint("history_half_life > 0", name="history_half_life"),
+    CheckConstraint("popularity_half_life > 0", name="popularity_half_life"),
     CheckConstraint("content_neighbors > 0", name="content_neighbors"),
     CheckConstraint("tower_weight >= 0", name="tower_weight"),
     CheckConstraint("tower_support > 0", name="tower_support"),

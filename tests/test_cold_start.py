@@ -12,9 +12,9 @@ from sqlalchemy import Engine, text
 
 from recs import Interaction, Item, Recommender
 from recs.learning import Timescale, TrainingConfig
+from recs.learning.adjustments import STRENGTHS
 from recs.learning.cold_items import neighbor_weights
 from recs.learning.content import fit_encoder
-from recs.learning.space import STRENGTHS
 from recs.learning.term_kinds import KindWeights
 from recs.training import active, evaluation, pipeline, reading
 

@@ -185,6 +185,16 @@ def upgrade() -> None:
             comment="days after which an interaction counts half in a user vector; NULL: never",
         ),
         sa.Column(
+            "popularity_half_life", sa.Double,
+            comment="days after which an interaction counts half in popularity; "
+            "NULL: as in a history",
+        ),
+        sa.Column(
+            "exact_search", sa.Boolean, nullable=False, server_default=sa.text("false"),
+            comment="all learned items are compared, since the index missed too many of the "
+            "nearest",
+        ),
+        sa.Column(
             "trained_until", TIME,
             comment="interactions recorded later are not in user_embeddings, they are folded in",
         ),
@@ -248,6 +258,9 @@ def upgrade() -> None:
         sa.CheckConstraint("dimension BETWEEN 1 AND 4000", name=op.f("models_dimension_check")),
         sa.CheckConstraint("metric = 'inner_product'", name=op.f("models_metric_check")),
         sa.CheckConstraint("history_half_life > 0", name=op.f("models_history_half_life_check")),
+        sa.CheckConstraint(
+            "popularity_half_life > 0", name=op.f("models_popularity_half_life_check")
+        ),
         sa.CheckConstraint("content_neighbors > 0", name=op.f("models_content_neighbors_check")),
         sa.CheckConstraint("tower_weight >= 0", name=op.f("models_tower_weight_check")),
         sa.CheckConstraint("tower_support > 0", name=op.f("models_tower_support_check")),

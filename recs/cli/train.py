@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from recs.cli.parameters import read_config
 from recs.cli.settings import Settings, pass_settings
+
+if TYPE_CHECKING:
+    from recs.training.pipeline import TrainingReport
 
 
 @click.command()
@@ -64,7 +68,7 @@ def train(
                 ("popularity", figures["popularity_recall"], figures["popularity_ndcg"]),
             ],
         )
-    for note in figures["notes"]:
+    for note in [*figures["notes"], *_note_on_index(report)]:
         output.say(note)
     if not report.activated and not no_activate:
         raise ModelRefused(
@@ -74,3 +78,16 @@ def train(
         )
     state = "active" if report.activated else "ready"
     output.say(f"model {report.model_id} is {state} ({sum(report.seconds.values()):.0f} s)")
+
+
+def _note_on_index(report: TrainingReport) -> list[str]:
+    from recs.training.indexing import ENOUGH_RECALL
+
+    if report.ann_recall is None or report.ann_recall >= ENOUGH_RECALL:
+        return []
+    found = f"the index finds {report.ann_recall:.2f} of what is nearest"
+    if report.exact_search:
+        return [f"{found}, so all {report.items:,} items are compared for every list"]
+    return [
+        f"{found}, expected {ENOUGH_RECALL}; comparing all {report.items:,} items takes too long"
+    ]

@@ -110,6 +110,7 @@ def fit_blend(
     signals: Signals,
     *,
     content: Floats | None = None,
+    momentary: bool = False,
 ) -> Blend:
     """Choose the weights with the best recall@20 + ndcg@20 on users that the signals have not seen.
 
@@ -118,6 +119,11 @@ def fit_blend(
     half that of its newcomers, who are replayed with their first 1, 2, 3, 5, 10 and 20 items. The
     signals are of the slice's training part.
     Where one half has under 30 users, the other decides; else the defaults stay.
+
+    Args:
+        content: [I, C], for the curve.
+        momentary: popularity is of the moment. The default weight is of another popularity, and
+            newcomers, who are replayed from all times, have no say: the regulars' best is taken.
     """
     default = Blend.of_catalog(interactions.n_items)
     half_life = signals.tower.half_life_days
@@ -130,9 +136,12 @@ def fit_blend(
     }
     if not pools:
         return default
-    best = _choose(_towers(default), pools, default, TOWER_TOLERANCE)
-    priors = [replace(best, popularity_weight=weight) for weight in POPULARITY_WEIGHTS]
-    best = _choose(priors, pools, default, TOLERANCE)
+    best = _choose(tower_blends(default), pools, default, TOWER_TOLERANCE)
+    priors = popularity_blends(best)
+    if momentary and 0 in pools:
+        best = max(priors, key=pools[0].value)
+    else:
+        best = _choose(priors, pools, default, TOLERANCE)
     curve = {
         n: {
             "blend": pool.recall(best),
@@ -144,20 +153,25 @@ def fit_blend(
     return replace(best, curve=curve)
 
 
-def best_value(validation: Validation, signals: Signals) -> float | None:
-    """Compute recall@20 + ndcg@20 of the slice's regular users, by the weights best for them.
+def best_value(validation: Validation, signals: Signals, blends: Sequence[Blend]) -> float | None:
+    """Compute recall@20 + ndcg@20 of the slice's regular users, by the blend best for them.
 
-    Of the two-tower model's weights; None where these users are under 30.
+    None where these users are under 30.
     """
     situation = _slice(validation, signals.tower.half_life_days)
     if len(situation.relevant) < ENOUGH_USERS:
         return None
     pool = _Pool.of(situation, signals)
-    default = Blend.of_catalog(len(signals.popularity))
-    return max(pool.value(blend) for blend in _towers(default))
+    return max(pool.value(blend) for blend in blends)
 
 
-def _towers(default: Blend) -> list[Blend]:
+def popularity_blends(blend: Blend) -> list[Blend]:
+    """Return it with each weight that popularity may have."""
+    return [replace(blend, popularity_weight=weight) for weight in POPULARITY_WEIGHTS]
+
+
+def tower_blends(default: Blend) -> list[Blend]:
+    """Return it with each weight and support that the two-tower model may have."""
     return [
         replace(default, tower_weight=weight, tower_support=support)
         for weight, support in product(TOWER_WEIGHTS, TOWER_SUPPORTS)

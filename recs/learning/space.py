@@ -10,14 +10,21 @@ import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
 
+from recs.learning.adjustments import (
+    STRENGTHS,
+    draw_of,
+    drawn,
+    faded,
+    fit_draw_strength,
+    fit_popularity_half_life,
+)
 from recs.learning.associations import Fading, fit_associations, fit_low_pass, join
-from recs.learning.blend import TOLERANCE, Blend, Signals, best_value, fit_blend
+from recs.learning.blend import Blend, Signals, fit_blend
 from recs.learning.catalog_defaults import catalog_defaults
 from recs.learning.cold_items import neighbor_weights
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.popularity import popularity
 from recs.learning.seasonality import seasonality
-from recs.learning.shrinkage import Draw, fit_draw
 from recs.learning.trained import TrainedModel, unit_rows
 from recs.learning.validation import K, Validation, seen_pairs
 from recs.metrics import recall_at_k
@@ -31,7 +38,6 @@ USERS_PER_SIGNAL = 64  # it takes so many users to tell a signal of the graph fr
 COST = 0.003  # of recall on old items, that new ones may take
 USERS = 1000
 BLOCK = 16_384  # users summed up at once
-STRENGTHS = (1.0, 0.5, 0.25, 0.0)  # of the draw to content; the first is the default
 
 
 @dataclass(frozen=True)
@@ -75,6 +81,7 @@ class Space:
         seasonality: [I], what an item's associations are multiplied by where they say what a new
             item is; ones if left out.
         draw_strength: how far content drew learned items, of as far as the catalog shows chance.
+        popularity_half_life_days: of an interaction in popularity; None: as in a history.
     """
 
     item_embeddings: Floats
@@ -88,6 +95,7 @@ class Space:
     fading: Fading = field(default_factory=Fading)
     seasonality: Floats | None = None
     draw_strength: float = 0.0
+    popularity_half_life_days: float | None = None
 
     def pool(
         self, interactions: Interactions, users: NDArray[np.int64] | None = None
@@ -164,50 +172,32 @@ def fit_space(
         the space of everything, and that of the slice's training part, for a gate to judge; None
         where nothing was held out. Deterministic with the seed of the model's configuration.
     """
-    trial, strength = None, STRENGTHS[0]
+    trial, strength, days = None, STRENGTHS[0], None
     blend = Blend.of_catalog(interactions.n_items)
     if validation is not None and signals.tower.trial is not None and len(validation.users):
         tried = signals_of(validation.train, signals.tower.trial)
+        days = fit_popularity_half_life(validation, tried)
+        tried = faded(tried, validation.train, days)
         if content is not None:
-            draw = _draw(tried, validation.train, content)
+            draw = draw_of(tried, validation.train, content)
             strength = fit_draw_strength(validation, tried, draw)
-            tried = _drawn(tried, draw, strength)
-        blend = fit_blend(interactions, validation, tried, content=content)
-        trial = compose(tried, blend)
+            tried = drawn(tried, draw, strength)
+        blend = fit_blend(
+            interactions, validation, tried, content=content, momentary=days is not None
+        )
+        trial = replace(compose(tried, blend), popularity_half_life_days=days)
         if content is not None:
             bias = fit_new_item_bias(trial, tried, validation, content)
             blend = replace(blend, new_item_bias=bias)
-    if content is None:
-        return compose(signals, blend), trial
-    signals = _drawn(signals, _draw(signals, interactions, content), strength)
-    return replace(compose(signals, blend), draw_strength=strength), trial
-
-
-def fit_draw_strength(validation: Validation, signals: Signals, draw: Draw) -> float:
-    """Choose how far content draws learned items: as far as the slice's users are best served.
-
-    The greatest of STRENGTHS that is within 2 % of the best one; too few users leave it at 1. The
-    signals are of the slice's training part.
-    """
-    values = []
-    for strength in STRENGTHS:
-        value = best_value(validation, _drawn(signals, draw, strength))
-        if value is None:
-            return STRENGTHS[0]
-        values.append(value)
-    good = (1 - TOLERANCE) * max(values)
-    return next(s for s, value in zip(STRENGTHS, values, strict=True) if value >= good)
-
-
-def _draw(signals: Signals, interactions: Interactions, content: Floats) -> Draw:
-    support = np.bincount(interactions.item, minlength=interactions.n_items)
-    return fit_draw(signals.tower.item_embeddings, content, support)
-
-
-def _drawn(signals: Signals, draw: Draw, strength: float) -> Signals:
-    tower = signals.tower
-    items = draw.apply(tower.item_embeddings, strength)
-    return replace(signals, tower=replace(tower, item_embeddings=items))
+    signals = faded(signals, interactions, days)
+    if content is not None:
+        signals = drawn(signals, draw_of(signals, interactions, content), strength)
+    space = compose(signals, blend)
+    return replace(
+        space,
+        popularity_half_life_days=days,
+        draw_strength=0.0 if content is None else strength,
+    ), trial
 
 
 def compose(signals: Signals, blend: Blend) -> Space:

@@ -84,7 +84,8 @@ def judge(
             0, None, None, None, ["nothing could be held out, so nothing is known of the model"], []
         )
     own = _score(trial, validation)
-    popularity = _score_popularity(validation, trial.half_life_days)
+    fading = trial.popularity_half_life_days or trial.half_life_days
+    popularity = _score_popularity(validation, fading)
     refusals, notes, pair = [], [], None
     if own.value <= popularity.value:
         refusals.append(

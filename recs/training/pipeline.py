@@ -58,6 +58,9 @@ class TrainingReport:
     interactions: int
     epochs: int
     history_half_life: float | None
+    popularity_half_life: float | None
+    ann_recall: float | None
+    exact_search: bool
 
     def document(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -129,7 +132,9 @@ def train_model(
         )
         clock.done("gate")
         publication = _publication(data, interactions, model, space, encoded, verdict.document())
-        publishing.publish(engine, model_id, publication, index=index, on_progress=on_progress)
+        search = publishing.publish(
+            engine, model_id, publication, index=index, on_progress=on_progress
+        )
         clock.done("publish")
     activated = activate and (force or verdict.passed)
     with engine.begin() as connection:
@@ -150,6 +155,9 @@ def train_model(
         interactions=int(data.count.sum()),
         epochs=int(model.metrics["epochs"]),  # type: ignore[call-overload]
         history_half_life=_finite(model.half_life_days),
+        popularity_half_life=space.popularity_half_life_days,
+        ann_recall=search.ann_recall,
+        exact_search=search.exact,
     )
 
 
@@ -230,6 +238,7 @@ def _publication(
         ),
         terms=encoded.terms,
         history_half_life=_finite(space.half_life_days),
+        popularity_half_life=space.popularity_half_life_days,
         trained_until=data.trained_until,
         blend=_blend_weights(space),
         parameters=_plain(asdict(model.config)),

@@ -25,7 +25,13 @@ from recs.database import PIN_SEARCH_PATH, driver_connection
 from recs.errors import BadInput
 from recs.schema import METRIC
 from recs.training import versions
-from recs.training.indexing import IndexOptions, build_indexes
+from recs.training.indexing import (
+    ENOUGH_RECALL,
+    FEW_ITEMS,
+    IndexOptions,
+    build_indexes,
+    measure_ann_recall,
+)
 
 Floats = NDArray[np.float32]
 OnProgress = Callable[[str, int, int], None]
@@ -107,9 +113,18 @@ class Publication:
     history_half_life: float | None
     trained_until: datetime
     blend: BlendWeights | None = None
+    popularity_half_life: float | None = None
     metric: str = METRIC
     parameters: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Search:
+    """How a version finds what is near a user: ann_recall@20 of its index, None without users."""
+
+    ann_recall: float | None
+    exact: bool
 
 
 def publish(
@@ -119,8 +134,12 @@ def publish(
     *,
     index: IndexOptions | None = None,
     on_progress: OnProgress | None = None,
-) -> None:
+) -> Search:
     """Write a version's vectors, build its index and mark it 'ready', in one transaction.
+
+    Returns:
+        how it will be searched: by the index, or exactly where that misses too much and items are
+        few enough.
 
     Raises:
         BadInput: vectors of the wrong dimension or norm, NaN, another metric than the schema's.
@@ -140,7 +159,20 @@ def publish(
         for name in ("item_embeddings", "user_embeddings", "content_terms"):
             _attach(driver, name, model_id)
         _mark_ready(driver, model_id, publication)
+        search = _choose_search(driver, model_id, len(publication.items.item_ids))
         driver.execute("SELECT recs.create_serving_function(%s)", [model_id])
+        return search
+
+
+def _choose_search(driver: psycopg.Connection[Any], model_id: int, items: int) -> Search:
+    recall = measure_ann_recall(driver, model_id)
+    exact = recall is not None and recall < ENOUGH_RECALL and items <= FEW_ITEMS
+    driver.execute(
+        "UPDATE recs.models SET exact_search = %s,"
+        " metrics = metrics || jsonb_build_object('ann_recall', %s::float8) WHERE model_id = %s",
+        [exact, recall, model_id],
+    )
+    return Search(recall, exact)
 
 
 def _silent(_step: str, _done: int, _total: int) -> None:
@@ -356,6 +388,7 @@ def _mark_ready(driver: psycopg.Connection[Any], model_id: int, publication: Pub
     driver.execute(
         "UPDATE recs.models SET state = 'ready', dimension = %(dimension)s, metric = %(metric)s,"
         " content_dimension = %(content_dimension)s, history_half_life = %(history_half_life)s,"
+        " popularity_half_life = %(popularity_half_life)s,"
         " trained_until = %(trained_until)s, tower_dimension = %(tower_dimension)s,"
         " tower_weight = %(tower_weight)s, tower_support = %(tower_support)s,"
         " low_pass_dimension = %(low_pass_dimension)s, detail_dimension = %(detail_dimension)s,"
@@ -370,6 +403,7 @@ def _mark_ready(driver: psycopg.Connection[Any], model_id: int, publication: Pub
             "metric": publication.metric,
             "content_dimension": None if content is None else content.shape[1],
             "history_half_life": publication.history_half_life,
+            "popularity_half_life": publication.popularity_half_life,
             "trained_until": publication.trained_until,
             "parameters": json.dumps(publication.parameters, default=str),
             "metrics": json.dumps(publication.metrics, default=str),

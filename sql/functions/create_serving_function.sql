@@ -5,6 +5,8 @@ AS $function$
 DECLARE
   v_dimension integer;
   v_learned bigint;
+  v_exactly boolean;
+  v_learned_distance text;
   v_name text := 'nearest_items_' || p_model_id;
   v_old regprocedure;
   v_indexed text;  -- the distance by which the index is ordered
@@ -15,6 +17,7 @@ DECLARE
   -- Where so many of the nearest are looked at in vain, the filter is strict.
   v_nearest text := 'ORDER BY distance
               LIMIT CASE WHEN p_filter IS NOT NULL THEN greatest(500, 20 * p_k) END';
+  v_learned_nearest text := v_nearest;
   v_search text := $search$
         SELECT e.item_id, e.embedding, e.distance
         FROM (SELECT v.item_id, v.embedding, %2$s AS distance
@@ -28,8 +31,14 @@ DECLARE
         ORDER BY e.distance
         LIMIT p_k$search$;
 BEGIN
-  SELECT m.dimension INTO STRICT v_dimension FROM recs.models m WHERE m.model_id = p_model_id;
+  SELECT m.dimension, m.exact_search INTO STRICT v_dimension, v_exactly
+    FROM recs.models m WHERE m.model_id = p_model_id;
   v_indexed := format('v.embedding::halfvec(%s) <#> p_embedding', v_dimension);
+  v_learned_distance := v_indexed;
+  IF v_exactly THEN
+    v_learned_distance := v_exact;
+    v_learned_nearest := 'ORDER BY distance LIMIT greatest(500, 20 * p_k)';  -- sort no more than that
+  END IF;
   SELECT count(*) INTO v_learned FROM recs.item_embeddings e
     WHERE e.model_id = p_model_id AND e.source = 'interactions';
   FOR v_old IN
@@ -104,8 +113,8 @@ $body$
 $create$, p_model_id, v_name,
     -- Once half of the items are visited, looking at all costs no more than what was spent.
     greatest(1000, least(20000, v_learned / 2)),
-    format(v_search, p_model_id, v_indexed, $$v.source = 'interactions' $$ || v_nearest,
-      v_vectors),
+    format(v_search, p_model_id, v_learned_distance,
+      $$v.source = 'interactions' $$ || v_learned_nearest, v_vectors),
     format(v_search, p_model_id, v_indexed, $$v.source = 'content' AND NOT v_few_new $$
       || v_nearest, v_vectors),
     -- In order of distance first: only what comes near enough is joined.

@@ -11,7 +11,8 @@ DECLARE
 BEGIN
   PERFORM pg_advisory_xact_lock(hashtextextended('recs.popularity:' || v_tenant, 0));
   SELECT CASE WHEN t.popularity_half_life IS NULL AND m.model_id IS NULL THEN 120
-              ELSE coalesce(t.popularity_half_life, m.history_half_life) END
+              ELSE coalesce(t.popularity_half_life, m.popularity_half_life, m.history_half_life)
+         END
     INTO v_half_life
     FROM recs.tenants t
     LEFT JOIN recs.models m ON m.tenant_id = t.tenant_id AND m.state = 'active'

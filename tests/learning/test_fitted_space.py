@@ -17,14 +17,11 @@ from recs.learning import (
     signals_of,
     train,
 )
+from recs.learning.adjustments import fit_draw_strength
 from recs.learning.blend import Blend, Signals
 from recs.learning.cold_items import neighbor_weights
-from recs.learning.shrinkage import Draw, fit_draw
-from recs.learning.space import (
-    TAIL,
-    compose,
-    fit_draw_strength,
-)
+from recs.learning.shrinkage import fit_draw
+from recs.learning.space import TAIL, compose
 from recs.learning.trained import TrainedModel, unit_rows
 from recs.learning.validation import Validation
 from tests.learning.planted import N_GROUPS, SIZE, SMALL, content_of, held, planted
@@ -162,34 +159,6 @@ def test_the_trial_is_made_of_the_training_part_alone(tastes: Planted) -> None:
     expected = compose(signals, trial.blend)
     np.testing.assert_allclose(trial.item_embeddings, expected.item_embeddings, atol=1e-6)
     np.testing.assert_allclose(trial.history_embeddings, expected.history_embeddings, atol=1e-6)
-
-
-def _draw_to(signals: Signals, means: np.ndarray) -> Draw:
-    n_items = len(signals.tower.item_embeddings)
-    return Draw(unit_rows(means.astype(np.float32)), np.full(n_items, 0.9, np.float32))
-
-
-def test_content_draws_with_full_strength_where_it_harms_nobody(tastes: Planted) -> None:
-    data, model, validation = tastes
-    assert model.trial is not None
-    signals = signals_of(validation.train, model.trial)
-    group = np.arange(data.n_items) // SIZE
-    means = np.array([signals.tower.item_embeddings[group == one].mean(axis=0) for one in group])
-    assert fit_draw_strength(validation, signals, _draw_to(signals, means)) == 1.0
-
-
-def test_content_that_leads_astray_is_not_followed(tastes: Planted) -> None:
-    _, model, validation = tastes
-    assert model.trial is not None
-    signals = signals_of(validation.train, model.trial)
-    # Without associations the two-tower model alone makes the lists.
-    silent = replace(signals.associations, history=0 * signals.associations.history)
-    signals = replace(signals, associations=silent)
-    astray = np.random.default_rng(0).normal(size=signals.tower.item_embeddings.shape)
-    draw = _draw_to(signals, astray)
-    assert fit_draw_strength(validation, signals, draw) < 1.0
-    few = replace(validation, users=validation.users[:29], held_out=validation.held_out[:29])
-    assert fit_draw_strength(few, signals, draw) == 1.0
 
 
 @pytest.mark.parametrize("n_users", [3, 20])

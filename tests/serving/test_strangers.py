@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,28 @@ def test_a_stranger_of_a_segment_gets_what_is_popular_there(
     assert [row.tier for row in rows[:20]] == ["segment_popularity"] * 20
     assert rows[0].reason == "popular in north: 1 users"
     assert len({row.item_id for row in rows}) == 25
+
+
+@pytest.mark.parametrize(
+    ("of_tenant", "of_model", "days"), [(None, None, 40.0), (None, 5.0, 5.0), (2.0, 5.0, 2.0)]
+)
+def test_popularity_fades_as_the_tenant_says_else_as_the_model_found_else_as_histories_do(
+    engine: Engine, of_tenant: float | None, of_model: float | None, days: float
+) -> None:
+    ids = shops.insert_items(engine, 2)
+    shops.record(engine, [("somebody", ids[0])], before=timedelta(days=11))
+    shops.record(engine, [("somebody", ids[1])], before=timedelta(days=1))
+    what = shops.publication(ids, np.eye(2), half_life=40.0, popularity_half_life=of_model)
+    shops.publish(engine, what)
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE recs.tenants SET popularity_half_life = :days"), {"days": of_tenant}
+        )
+        connection.execute(text("SELECT recs.refresh_popularity()"))
+        older, newer = connection.execute(
+            text("SELECT popularity FROM recs.popular_items ORDER BY item_id")
+        ).scalars()
+    assert older / newer == pytest.approx(0.5 ** (10 / days), rel=1e-4)
 
 
 def test_an_empty_catalog_gives_no_rows(engine: Engine) -> None:

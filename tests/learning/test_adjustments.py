@@ -1,0 +1,115 @@
+"""What the slice's regular users decide before signals are blended."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+
+from recs.learning import Interactions, Timescale, fit_space, signals_of, train
+from recs.learning.adjustments import fit_draw_strength, fit_popularity_half_life
+from recs.learning.blend import Signals
+from recs.learning.interactions import decay
+from recs.learning.popularity import popularity
+from recs.learning.shrinkage import Draw
+from recs.learning.trained import TrainedModel, unit_rows
+from recs.learning.validation import Validation
+from tests.learning.planted import SIZE, SMALL, held, planted
+
+N_USERS, N_ITEMS, VISITS, DAYS = 400, 200, 8, 100.0
+SLOW = replace(SMALL, timescales=(Timescale(240.0, 240.0),))
+
+
+def shop(*, lasting: bool) -> Interactions:
+    """Everybody takes at random what sells that day: always the same, or for some days each."""
+    random = np.random.default_rng(3)
+    user = np.repeat(np.arange(N_USERS), VISITS)
+    day = random.uniform(0, DAYS, len(user))
+    hit = random.exponential(20, len(user)) if lasting else random.normal(day / DAYS * N_ITEMS, 8)
+    item = np.clip(hit, 0, N_ITEMS - 1).astype(np.int64)
+    keys, first = np.unique(user * N_ITEMS + item, return_index=True)
+    return Interactions.from_pairs(
+        (keys // N_ITEMS).astype(np.int32),
+        (keys % N_ITEMS).astype(np.int32),
+        n_users=N_USERS,
+        n_items=N_ITEMS,
+        first_occurred_at=day[first],
+        last_occurred_at=day[first],
+    )
+
+
+def tried(data: Interactions) -> tuple[TrainedModel, Validation, Signals]:
+    model, validation = train(data, config=SLOW), held(data)
+    assert model.trial is not None
+    return model, validation, signals_of(validation.train, model.trial)
+
+
+def test_popularity_of_what_lasts_fades_as_histories_do() -> None:
+    _, validation, signals = tried(shop(lasting=True))
+    assert fit_popularity_half_life(validation, signals) is None
+
+
+def test_popularity_of_what_passes_in_days_fades_in_days_and_serves_who_comes_next() -> None:
+    data = shop(lasting=False)
+    model, validation, signals = tried(data)
+    days = fit_popularity_half_life(validation, signals)
+    assert days in {16.0, 4.0, 1.0}
+    space, trial = fit_space(data, signals_of(data, model), validation)
+    assert trial is not None
+    assert space.popularity_half_life_days == trial.popularity_half_life_days == days
+    sold = np.bincount(data.item, decay(data.ages(), days), minlength=N_ITEMS)
+    pop = space.item_embeddings[:, -3] * space.scale
+    np.testing.assert_allclose(pop, sold / sold.max(), atol=1e-4)
+    # The next visitors take what sells at the end of the catalog.
+    top = np.argsort(-pop)[:20]
+    assert top.min() > 0.8 * N_ITEMS
+    slow = np.argsort(-popularity(data, half_life_days=240.0))[:20]
+    assert slow.min() < 0.8 * N_ITEMS
+
+
+def test_popularity_of_undated_interactions_does_not_fade() -> None:
+    data = planted(predictability=0.8, n_users=320)
+    model, validation = train(data, config=SMALL), held(data)
+    assert model.trial is not None
+    assert fit_popularity_half_life(validation, signals_of(validation.train, model.trial)) is None
+
+
+def test_too_few_regulars_leave_popularity_as_it_is() -> None:
+    _, validation, signals = tried(shop(lasting=False))
+    few = replace(validation, users=validation.users[:29], held_out=validation.held_out[:29])
+    assert fit_popularity_half_life(few, signals) is None
+
+
+@cache
+def tastes() -> tuple[Interactions, TrainedModel, Validation]:
+    data = planted(predictability=0.9, n_users=320)
+    return data, train(data, config=SMALL), held(data)
+
+
+def _draw_to(signals: Signals, means: np.ndarray) -> Draw:
+    n_items = len(signals.tower.item_embeddings)
+    return Draw(unit_rows(means.astype(np.float32)), np.full(n_items, 0.9, np.float32))
+
+
+def test_content_draws_with_full_strength_where_it_harms_nobody() -> None:
+    data, model, validation = tastes()
+    assert model.trial is not None
+    signals = signals_of(validation.train, model.trial)
+    group = np.arange(data.n_items) // SIZE
+    means = np.array([signals.tower.item_embeddings[group == one].mean(axis=0) for one in group])
+    assert fit_draw_strength(validation, signals, _draw_to(signals, means)) == 1.0
+
+
+def test_content_that_leads_astray_is_not_followed() -> None:
+    _, model, validation = tastes()
+    assert model.trial is not None
+    signals = signals_of(validation.train, model.trial)
+    # Without associations the two-tower model alone makes the lists.
+    silent = replace(signals.associations, history=0 * signals.associations.history)
+    signals = replace(signals, associations=silent)
+    astray = np.random.default_rng(0).normal(size=signals.tower.item_embeddings.shape)
+    draw = _draw_to(signals, astray)
+    assert fit_draw_strength(validation, signals, draw) < 1.0
+    few = replace(validation, users=validation.users[:29], held_out=validation.held_out[:29])
+    assert fit_draw_strength(few, signals, draw) == 1.0
