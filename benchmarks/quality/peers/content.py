@@ -16,9 +16,11 @@ def words(content: ItemContent) -> str:
 
 
 def _labels(content: ItemContent) -> list[str]:
-    """Return genres, tags and the like; a number is no word."""
+    """Return genres, tags and the like, and the year; another number is no word."""
     lists = [value for value in content.attributes.values() if isinstance(value, list)]
-    return [label for labels in lists for label in labels]
+    year = content.attributes.get("year")
+    years = [f"{year:.0f}"] if isinstance(year, float) else []
+    return [label for labels in lists for label in labels] + years
 
 
 def tfidf(split: Split, params: Params) -> csr_array:
