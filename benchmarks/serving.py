@@ -31,7 +31,7 @@ from recs import database
 from recs.cli.output import Output
 from recs.metrics import PADDING, ann_recall_at_k
 from recs.training import publishing, versions
-from recs.training.publishing import ItemVectors, Publication, UserVectors
+from recs.training.publication import ItemVectors, Publication, UserVectors
 
 PLAIN, RECOMMEND = "plain index query", "recommend"
 TARGET_RATIO = 1.5

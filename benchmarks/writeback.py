@@ -26,7 +26,7 @@ from recs import database
 from recs.cli.output import Output
 from recs.training import publishing, versions
 from recs.training.indexing import IndexOptions
-from recs.training.publishing import ItemVectors, Publication, UserVectors
+from recs.training.publication import ItemVectors, Publication, UserVectors
 
 TARGET = 1.25
 INDEX = IndexOptions()

@@ -10,7 +10,7 @@ import numpy as np
 from sqlalchemy import Engine, text
 
 from recs.training import publishing, versions
-from recs.training.publishing import ItemVectors, Publication, UserVectors
+from recs.training.publication import ItemVectors, Publication, UserVectors
 
 TRAINED_UNTIL = datetime(2024, 6, 1, tzinfo=UTC)
 

@@ -18,7 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from recs import Recommender, database
 from recs.errors import BadInput
 from recs.training import publishing, versions
-from recs.training.publishing import UserVectors
+from recs.training.publication import UserVectors
 from tests import shops
 
 N = 60

@@ -81,7 +81,7 @@ def train(
 
 
 def _note_on_index(report: TrainingReport) -> list[str]:
-    from recs.training.indexing import ENOUGH_RECALL
+    from recs.training.search import ENOUGH_RECALL
 
     if report.ann_recall is None or report.ann_recall >= ENOUGH_RECALL:
         return []

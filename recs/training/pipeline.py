@@ -31,7 +31,7 @@ from recs.learning.term_kinds import KindWeights, fit_kind_weights
 from recs.learning.trained import unit_rows
 from recs.training import active, gate, publishing, reading, versions
 from recs.training.indexing import IndexOptions
-from recs.training.publishing import (
+from recs.training.publication import (
     BlendWeights,
     ItemVectors,
     Publication,

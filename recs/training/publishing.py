@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
-from datetime import datetime
+from dataclasses import asdict, fields
 from itertools import repeat
 from typing import Any
 
@@ -22,109 +21,20 @@ from psycopg import sql
 from sqlalchemy import Engine
 
 from recs.database import PIN_SEARCH_PATH, driver_connection
-from recs.errors import BadInput
-from recs.schema import METRIC
 from recs.training import versions
-from recs.training.indexing import (
-    ENOUGH_RECALL,
-    FEW_ITEMS,
-    IndexOptions,
-    build_indexes,
-    measure_ann_recall,
+from recs.training.indexing import IndexOptions, build_indexes
+from recs.training.publication import (
+    BlendWeights,
+    Floats,
+    ItemVectors,
+    Publication,
+    TermVectors,
+    check,
+    check_history,
 )
+from recs.training.search import Search, choose_search
 
-Floats = NDArray[np.float32]
 OnProgress = Callable[[str, int, int], None]
-
-
-@dataclass(frozen=True)
-class ItemVectors:
-    """Vectors of the items that were learned; row j of each belongs to `item_ids[j]`.
-
-    Args:
-        item_ids: [I]
-        embedding: [I, D], unit norm.
-        history_embedding: [I, D].
-        content_embedding: [I, C], unit norm, a zero row where an item has no content; or None.
-        seasonality: [I]; ones if left out.
-    """
-
-    item_ids: Sequence[str]
-    embedding: Floats
-    history_embedding: Floats
-    content_embedding: Floats | None = None
-    seasonality: Floats | None = None
-
-
-@dataclass(frozen=True)
-class UserVectors:
-    """What is known of users.
-
-    `history` are U sums [D], not normalised, read once as they are written, so they need never lie
-    in memory all at once; `support` [U] counts distinct items; `fingerprint` [U] tells the
-    interactions in the sum apart, see recs.user_embeddings.
-    """
-
-    user_ids: Sequence[str]
-    history: Iterable[Floats]
-    support: NDArray[np.int32]
-    fingerprint: NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class TermVectors:
-    """The content encoder: `embedding` [T, C] and `inverse_document_frequency` [T] of terms.
-
-    An embedding holds what its term counts by its kind, see recs.learning.term_kinds.
-    """
-
-    terms: Sequence[str]
-    inverse_document_frequency: Floats
-    embedding: Floats
-
-
-@dataclass(frozen=True)
-class BlendWeights:
-    """What the parts of a version's vectors count for; see the columns of recs.models."""
-
-    tower_dimension: int
-    tower_weight: float
-    tower_support: float
-    low_pass_dimension: int
-    detail_dimension: int
-    association_support: float
-    popularity_weight: float
-    new_item_tower: float
-    new_item_bias: float
-    embedding_scale: float
-
-
-@dataclass(frozen=True)
-class Publication:
-    """All that a version consists of; see the columns of recs.models.
-
-    Args:
-        blend: None where vectors have no parts and are compared as they are.
-    """
-
-    items: ItemVectors
-    users: UserVectors
-    terms: TermVectors | None
-    history_half_life: float | None
-    trained_until: datetime
-    blend: BlendWeights | None = None
-    popularity_half_life: float | None = None
-    metric: str = METRIC
-    parameters: Mapping[str, Any] = field(default_factory=dict)
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Search:
-    """How a version finds what is near a user: ann_recall@20 of its index, None without users."""
-
-    ann_recall: float | None
-    exact: bool
 
 
 def publish(
@@ -159,65 +69,11 @@ def publish(
         for name in ("item_embeddings", "user_embeddings", "content_terms"):
             _attach(driver, name, model_id)
         _mark_ready(driver, model_id, publication)
-        search = _choose_search(driver, model_id, len(publication.items.item_ids))
-        driver.execute("SELECT recs.create_serving_function(%s)", [model_id])
-        return search
-
-
-def _choose_search(driver: psycopg.Connection[Any], model_id: int, items: int) -> Search:
-    recall = measure_ann_recall(driver, model_id)
-    exact = recall is not None and recall < ENOUGH_RECALL and items <= FEW_ITEMS
-    driver.execute(
-        "UPDATE recs.models SET exact_search = %s,"
-        " metrics = metrics || jsonb_build_object('ann_recall', %s::float8) WHERE model_id = %s",
-        [exact, recall, model_id],
-    )
-    return Search(recall, exact)
+        return choose_search(driver, model_id)
 
 
 def _silent(_step: str, _done: int, _total: int) -> None:
     pass
-
-
-def check(publication: Publication) -> None:
-    """Refuse vectors that would poison the index; those of users are looked at when written.
-
-    Raises:
-        BadInput: naming the item or the value.
-    """
-    items = publication.items
-    if publication.metric != METRIC:
-        raise BadInput(
-            f"metric {publication.metric!r} is not served, expected {METRIC!r}",
-            hint="normalise the vectors: for unit vectors inner product and cosine are the same",
-        )
-    if len(items.item_ids) == 0:
-        raise BadInput("there is no item to publish", hint="load a catalog: recs load items FILE")
-    for item_id, history in zip(items.item_ids, items.history_embedding, strict=True):
-        _check_history(f"the history embedding of item {item_id!r}", history, items)
-    _check_unit_norm(items)
-
-
-def _check_history(name: str, vector: Floats, items: ItemVectors) -> None:
-    dimension = items.embedding.shape[1]
-    if len(vector) != dimension:
-        raise BadInput(
-            f"{name} has dimension {len(vector)}, expected {dimension}",
-            hint="a version has one dimension; another needs another version",
-        )
-    if not np.isfinite(vector).all():
-        raise BadInput(f"{name} has NaN or infinity", hint="lower the learning rate")
-
-
-def _check_unit_norm(items: ItemVectors) -> None:
-    norms = np.linalg.norm(items.embedding, axis=1)
-    bad = np.flatnonzero(~(np.abs(norms - 1) < 1e-2))  # NaN is bad too
-    if bad.size:
-        raise BadInput(
-            f"the embedding of item {items.item_ids[bad[0]]!r} has norm {norms[bad[0]]:.4g}, "
-            "expected 1",
-            hint="an HNSW index over inner products finds nothing among vectors of unequal norm",
-        )
 
 
 def _create(driver: psycopg.Connection[Any], name: str, model_id: int) -> sql.Identifier:
@@ -325,7 +181,7 @@ def _publish_users(
 
 
 def _checked(user_id: str, history: Floats, items: ItemVectors) -> Vector:
-    _check_history(f"the history of user {user_id!r}", history, items)
+    check_history(f"the history of user {user_id!r}", history, items)
     return Vector(history)
 
 

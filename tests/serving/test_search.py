@@ -10,9 +10,9 @@ import pytest
 from sqlalchemy import Engine, text
 
 from recs import Item, Recommender
-from recs.training import publishing, versions
-from recs.training.indexing import ENOUGH_RECALL
-from recs.training.publishing import Search, UserVectors
+from recs.training import publishing, search, versions
+from recs.training.publication import UserVectors
+from recs.training.search import ENOUGH_RECALL, Search
 from tests import shops
 
 N, D, K = 3000, 200, 20
@@ -42,10 +42,10 @@ def publish(engine: Engine, items: np.ndarray, users: np.ndarray) -> tuple[int, 
         users=UserVectors(names, users, np.ones(len(users), np.int32), np.zeros(len(users), int)),
     )
     with versions.new_version(engine, name="v", dimension=items.shape[1]) as model_id:
-        search = publishing.publish(engine, model_id, what)
+        chosen = publishing.publish(engine, model_id, what)
     with engine.begin() as connection:
         versions.activate(connection, model_id)
-    return model_id, search
+    return model_id, chosen
 
 
 def nearest(engine: Engine, model_id: int, user: np.ndarray, **arguments: Any) -> list[str]:
@@ -70,10 +70,10 @@ def test_where_the_index_misses_too_much_all_items_are_compared(
     engine: Engine, hidden: tuple[np.ndarray, np.ndarray]
 ) -> None:
     items, users = hidden
-    model_id, search = publish(engine, items, users)
-    assert search.exact
-    assert search.ann_recall is not None
-    assert search.ann_recall < ENOUGH_RECALL
+    model_id, chosen = publish(engine, items, users)
+    assert chosen.exact
+    assert chosen.ann_recall is not None
+    assert chosen.ann_recall < ENOUGH_RECALL
     red = np.arange(N) % 3 == 0
     for user in shops.unit(users[:10]):
         assert len(set(nearest(engine, model_id, user)) & set(best(items, user))) >= K - 1
@@ -82,7 +82,7 @@ def test_where_the_index_misses_too_much_all_items_are_compared(
     with engine.connect() as connection:
         stored = connection.execute(text("SELECT exact_search, metrics FROM recs.models")).one()
     assert stored.exact_search
-    assert stored.metrics["ann_recall"] == pytest.approx(search.ann_recall)
+    assert stored.metrics["ann_recall"] == pytest.approx(chosen.ann_recall)
 
 
 def test_a_strict_filter_of_an_exact_search_still_finds_all_that_pass(
@@ -101,24 +101,24 @@ def test_a_strict_filter_of_an_exact_search_still_finds_all_that_pass(
 def test_where_items_are_too_many_to_compare_the_index_is_kept_whatever_it_misses(
     engine: Engine, hidden: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(publishing, "FEW_ITEMS", N - 1)
-    _, search = publish(engine, *hidden)
-    assert not search.exact
-    assert search.ann_recall is not None
-    assert search.ann_recall < ENOUGH_RECALL
+    monkeypatch.setattr(search, "FEW_ITEMS", N - 1)
+    _, chosen = publish(engine, *hidden)
+    assert not chosen.exact
+    assert chosen.ann_recall is not None
+    assert chosen.ann_recall < ENOUGH_RECALL
 
 
 def test_where_the_index_finds_what_is_near_it_is_used(engine: Engine) -> None:
     random = np.random.default_rng(2)
     items = shops.unit(random.normal(size=(2000, 16)))
-    _, search = publish(engine, items, items[:50])
-    assert not search.exact
-    assert search.ann_recall is not None
-    assert search.ann_recall > 0.99
+    _, chosen = publish(engine, items, items[:50])
+    assert not chosen.exact
+    assert chosen.ann_recall is not None
+    assert chosen.ann_recall > 0.99
 
 
 def test_of_a_version_without_users_nothing_is_measured(engine: Engine) -> None:
     random = np.random.default_rng(2)
     items = shops.unit(random.normal(size=(50, 16)))
-    _, search = publish(engine, items, items[:0])
-    assert search == Search(None, exact=False)
+    _, chosen = publish(engine, items, items[:0])
+    assert chosen == Search(None, exact=False)

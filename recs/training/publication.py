@@ -1,0 +1,144 @@
+"""What a version consists of, and what is refused before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from recs.errors import BadInput
+from recs.schema import METRIC
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class ItemVectors:
+    """Vectors of the items that were learned; row j of each belongs to `item_ids[j]`.
+
+    Args:
+        item_ids: [I]
+        embedding: [I, D], unit norm.
+        history_embedding: [I, D].
+        content_embedding: [I, C], unit norm, a zero row where an item has no content; or None.
+        seasonality: [I]; ones if left out.
+    """
+
+    item_ids: Sequence[str]
+    embedding: Floats
+    history_embedding: Floats
+    content_embedding: Floats | None = None
+    seasonality: Floats | None = None
+
+
+@dataclass(frozen=True)
+class UserVectors:
+    """What is known of users.
+
+    `history` are U sums [D], not normalised, read once as they are written, so they need never lie
+    in memory all at once; `support` [U] counts distinct items; `fingerprint` [U] tells the
+    interactions in the sum apart, see recs.user_embeddings.
+    """
+
+    user_ids: Sequence[str]
+    history: Iterable[Floats]
+    support: NDArray[np.int32]
+    fingerprint: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class TermVectors:
+    """The content encoder: `embedding` [T, C] and `inverse_document_frequency` [T] of terms.
+
+    An embedding holds what its term counts by its kind, see recs.learning.term_kinds.
+    """
+
+    terms: Sequence[str]
+    inverse_document_frequency: Floats
+    embedding: Floats
+
+
+@dataclass(frozen=True)
+class BlendWeights:
+    """What the parts of a version's vectors count for; see the columns of recs.models."""
+
+    tower_dimension: int
+    tower_weight: float
+    tower_support: float
+    low_pass_dimension: int
+    detail_dimension: int
+    association_support: float
+    popularity_weight: float
+    new_item_tower: float
+    new_item_bias: float
+    embedding_scale: float
+
+
+@dataclass(frozen=True)
+class Publication:
+    """All that a version consists of; see the columns of recs.models.
+
+    Args:
+        blend: None where vectors have no parts and are compared as they are.
+    """
+
+    items: ItemVectors
+    users: UserVectors
+    terms: TermVectors | None
+    history_half_life: float | None
+    trained_until: datetime
+    blend: BlendWeights | None = None
+    popularity_half_life: float | None = None
+    metric: str = METRIC
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+def check(publication: Publication) -> None:
+    """Refuse vectors that would poison the index; those of users are looked at when written.
+
+    Raises:
+        BadInput: naming the item or the value.
+    """
+    items = publication.items
+    if publication.metric != METRIC:
+        raise BadInput(
+            f"metric {publication.metric!r} is not served, expected {METRIC!r}",
+            hint="normalise the vectors: for unit vectors inner product and cosine are the same",
+        )
+    if len(items.item_ids) == 0:
+        raise BadInput("there is no item to publish", hint="load a catalog: recs load items FILE")
+    for item_id, history in zip(items.item_ids, items.history_embedding, strict=True):
+        check_history(f"the history embedding of item {item_id!r}", history, items)
+    _check_unit_norm(items)
+
+
+def check_history(name: str, vector: Floats, items: ItemVectors) -> None:
+    """Refuse a vector of another dimension than the items', or with NaN.
+
+    Raises:
+        BadInput: naming it.
+    """
+    dimension = items.embedding.shape[1]
+    if len(vector) != dimension:
+        raise BadInput(
+            f"{name} has dimension {len(vector)}, expected {dimension}",
+            hint="a version has one dimension; another needs another version",
+        )
+    if not np.isfinite(vector).all():
+        raise BadInput(f"{name} has NaN or infinity", hint="lower the learning rate")
+
+
+def _check_unit_norm(items: ItemVectors) -> None:
+    norms = np.linalg.norm(items.embedding, axis=1)
+    bad = np.flatnonzero(~(np.abs(norms - 1) < 1e-2))  # NaN is bad too
+    if bad.size:
+        raise BadInput(
+            f"the embedding of item {items.item_ids[bad[0]]!r} has norm {norms[bad[0]]:.4g}, "
+            "expected 1",
+            hint="an HNSW index over inner products finds nothing among vectors of unequal norm",
+        )
