@@ -246,7 +246,7 @@ models = Table(
     ),
     Column(
         "embedding_scale", Double,
-        comment="what items were divided by for unit norm",
+        comment="what items were divided by, so that the longest has norm 1",
     ),
     _json("parameters"),
     _json("metrics"),
@@ -265,21 +265,21 @@ models = Table(
     CheckConstraint("tower_weight >= 0", name="tower_weight"),
     CheckConstraint("tower_support > 0", name="tower_support"),
     CheckConstraint(
-        "low_pass_dimension BETWEEN 0 AND dimension - tower_dimension - 3",
+        "low_pass_dimension BETWEEN 0 AND dimension - tower_dimension - 2",
         name="low_pass_dimension",
     ),
     CheckConstraint("association_support > 0", name="association_support"),
     CheckConstraint(
-        "detail_dimension BETWEEN 0 AND dimension - tower_dimension - 3 - low_pass_dimension",
+        "detail_dimension BETWEEN 0 AND dimension - tower_dimension - 2 - low_pass_dimension",
         name="detail_dimension",
     ),
     CheckConstraint("popularity_weight >= 0", name="popularity_weight"),
     CheckConstraint("new_item_tower >= 0", name="new_item_tower"),
     CheckConstraint("new_item_bias >= 0", name="new_item_bias"),
     CheckConstraint("embedding_scale > 0", name="embedding_scale"),
-    # Popularity, newness and filling take three; associations stand between.
+    # Popularity and newness take two; associations stand between.
     CheckConstraint(
-        "tower_dimension BETWEEN 1 AND dimension - 4", name="tower_dimension"
+        "tower_dimension BETWEEN 1 AND dimension - 3", name="tower_dimension"
     ),
     CheckConstraint(
         "num_nulls(tower_dimension, tower_weight, tower_support, low_pass_dimension,"
@@ -312,7 +312,7 @@ item_embeddings = Table(
     _tenant(),
     _model_id(),
     Column("item_id", id_type(), nullable=False),
-    Column("embedding", HALFVEC(), nullable=False, comment="unit norm; indexed with HNSW"),
+    Column("embedding", HALFVEC(), nullable=False, comment="norm 1 at most; indexed with HNSW"),
     Column(
         "history_embedding", HALFVEC(), nullable=False,
         comment="what one interaction with the item adds to a user vector",

@@ -240,7 +240,7 @@ def upgrade() -> None:
         ),
         sa.Column(
             "embedding_scale", sa.Double,
-            comment="what items were divided by for unit norm",
+            comment="what items were divided by, so that the longest has norm 1",
         ),
         sa.Column("parameters", JSONB, nullable=False, server_default=EMPTY),
         sa.Column("metrics", JSONB, nullable=False, server_default=EMPTY),
@@ -265,14 +265,14 @@ def upgrade() -> None:
         sa.CheckConstraint("tower_weight >= 0", name=op.f("models_tower_weight_check")),
         sa.CheckConstraint("tower_support > 0", name=op.f("models_tower_support_check")),
         sa.CheckConstraint(
-            "low_pass_dimension BETWEEN 0 AND dimension - tower_dimension - 3",
+            "low_pass_dimension BETWEEN 0 AND dimension - tower_dimension - 2",
             name=op.f("models_low_pass_dimension_check"),
         ),
         sa.CheckConstraint(
             "association_support > 0", name=op.f("models_association_support_check")
         ),
         sa.CheckConstraint(
-            "detail_dimension BETWEEN 0 AND dimension - tower_dimension - 3 - low_pass_dimension",
+            "detail_dimension BETWEEN 0 AND dimension - tower_dimension - 2 - low_pass_dimension",
             name=op.f("models_detail_dimension_check"),
         ),
         sa.CheckConstraint("popularity_weight >= 0", name=op.f("models_popularity_weight_check")),
@@ -280,7 +280,7 @@ def upgrade() -> None:
         sa.CheckConstraint("new_item_bias >= 0", name=op.f("models_new_item_bias_check")),
         sa.CheckConstraint("embedding_scale > 0", name=op.f("models_embedding_scale_check")),
         sa.CheckConstraint(
-            "tower_dimension BETWEEN 1 AND dimension - 4",
+            "tower_dimension BETWEEN 1 AND dimension - 3",
             name=op.f("models_tower_dimension_check"),
         ),
         sa.CheckConstraint(
@@ -307,7 +307,7 @@ def upgrade() -> None:
         sa.Column("model_id", sa.BigInteger, nullable=False),
         sa.Column("item_id", ID, nullable=False),
         sa.Column(
-            "embedding", HALFVEC(), nullable=False, comment="unit norm; indexed with HNSW"
+            "embedding", HALFVEC(), nullable=False, comment="norm 1 at most; indexed with HNSW"
         ),
         sa.Column(
             "history_embedding", HALFVEC(), nullable=False,

@@ -29,8 +29,8 @@ from recs.learning.trained import TrainedModel, unit_rows
 from recs.learning.validation import K, Validation, seen_pairs
 from recs.metrics import recall_at_k
 
-TOWER_LENGTH = 2.0
-TAIL = 3  # popularity, newness, filling
+TOWER_LENGTH = 0.5
+TAIL = 2  # popularity, newness
 POPULARITY_POWER = 0.1  # of a neighbour, in placing a new item
 PRETENDED_NEW = 0.05
 BIASES = tuple(np.linspace(0, 0.6, 25))
@@ -57,22 +57,24 @@ class PooledUsers:
 class Space:
     """Vectors of a catalog, in which an inner product orders items as the blend does.
 
-        item     (l q, z, pop, bias of a new item, filling) / scale
-        history  (p, r, 0, 0, 0)
-        user     (tower_weight s t / l, v / |v|, popularity_weight f / |v|, 1, 0), then unit
+        item     (l q, z, pop, bias of a new item) / scale
+        history  (p, r, 0, 0)
+        user     (tower_weight s t / l, v / |v|, popularity_weight f / |v|, 1), then unit
 
     with (t, v) = sum_i w_i (p_i, r_i), t scaled to norm 1, v with its parts as they count at that
-    many items; see Blend and Fading. The filling gives all items the norm 1 without touching a
-    score, since the user has 0 there (Bachrach et al. 2014): an HNSW index over inner products of
-    unequal norms would find nothing. The first part has a length l of 2, so that norms differ
-    little and little filling is needed: the more there is, the closer together items lie, and the
-    more of them a search of the graph misses.
+    many items; see Blend and Fading. The norm of an item grows with how often it is chosen, and
+    the index is a graph over these inner products as they are (ip-NSW, Morozov and Babenko 2018):
+    every item is linked to some of the longest, and what is nearest to a user is among these. A
+    coordinate that filled all items up to norm 1 made most look alike where most are seldom chosen,
+    and the graph led nowhere. The first part is the same for all items in length, l, so that norms
+    differ by a factor of three at most: long, it would link rare items by what is chance in them;
+    without any, the graph would fall apart.
 
     Args:
-        item_embeddings: [I, F], unit rows; F = T + A + 3.
+        item_embeddings: [I, F], rows of norm 1 at most; F = T + A + 2.
         history_embeddings: [I, F].
         tower_dimension: T.
-        scale: norm of the longest item before the filling.
+        scale: norm of the longest item before it was divided by it.
         half_life_days: of an interaction in a history.
         learned: [I], false where nobody has interacted with an item.
         blend: None where vectors are compared as they are, made by somebody else.
@@ -152,7 +154,7 @@ class Space:
         if self.seasonality is not None:
             rest = rest * self.seasonality[:, None]
         known = np.column_stack([tower, neighbors @ rest, np.zeros(len(mean)), bias])
-        return fill(known.astype(np.float32)) * placed[:, None]
+        return limit_norm(known.astype(np.float32)) * placed[:, None]
 
 
 def fit_space(
@@ -215,7 +217,7 @@ def compose(signals: Signals, blend: Blend) -> Space:
     scale = float(np.linalg.norm(known, axis=1).max())
     tail = np.zeros((n_items, TAIL), np.float32)
     return Space(
-        item_embeddings=fill(known / np.float32(scale)),
+        item_embeddings=known / np.float32(scale),
         history_embeddings=np.column_stack([tower.history_embeddings, associations.history, tail]),
         tower_dimension=tower.item_embeddings.shape[1],
         scale=scale,
@@ -228,10 +230,14 @@ def compose(signals: Signals, blend: Blend) -> Space:
     )
 
 
-def fill(known: Floats) -> Floats:
-    """Add the coordinate that makes the norm of a row 1, [I, F]; longer rows are shortened."""
-    rest = np.sqrt(np.maximum(1 - np.square(known).sum(axis=1), 0))
-    return unit_rows(np.column_stack([known, rest]).astype(np.float32))
+def limit_norm(rows: Floats) -> Floats:
+    """Shorten rows of a norm above 1 to 1, [I, F]; the reference for sql/functions/limit_norm.sql.
+
+    No item placed by its content may outshine those that are learned.
+    """
+    norms = np.linalg.norm(rows, axis=1, keepdims=True)
+    shortened: Floats = (rows / np.maximum(norms, 1)).astype(np.float32)
+    return shortened
 
 
 def fit_new_item_bias(
@@ -269,7 +275,7 @@ def fit_new_item_bias(
     fresh[old.seen_new] = -np.inf
     allowed = 0.0
     for bias in BIASES:
-        scores = fresh + old.users[:, [-2]] * np.float32(bias / space.scale)
+        scores = fresh + old.users[:, [-1]] * np.float32(bias / space.scale)
         items = _merge(old, new, scores)
         if recall_at_k(items, relevant, k=items.shape[1]) < (1 - COST) * before:
             break

@@ -240,7 +240,7 @@ def _publication(
         history_half_life=_finite(space.half_life_days),
         popularity_half_life=space.popularity_half_life_days,
         trained_until=data.trained_until,
-        blend=_blend_weights(space),
+        blend=blend_weights(space),
         parameters=_plain(asdict(model.config)),
         metrics={
             "gate": gate_figures,
@@ -254,7 +254,8 @@ def _publication(
     )
 
 
-def _blend_weights(space: Space) -> BlendWeights | None:
+def blend_weights(space: Space) -> BlendWeights | None:
+    """Return what the parts of a space count for, as recs.models has it; None without parts."""
     blend = space.blend
     if blend is None:
         return None

@@ -15,6 +15,8 @@ from recs.schema import METRIC
 
 Floats = NDArray[np.float32]
 
+NORM_ERROR = 0.01  # that a norm may be off, in half precision
+
 
 @dataclass(frozen=True)
 class ItemVectors:
@@ -22,7 +24,7 @@ class ItemVectors:
 
     Args:
         item_ids: [I]
-        embedding: [I, D], unit norm.
+        embedding: [I, D]; norm 1, or at most 1 where a blend says what its parts count.
         history_embedding: [I, D].
         content_embedding: [I, C], unit norm, a zero row where an item has no content; or None.
         seasonality: [I]; ones if left out.
@@ -97,6 +99,11 @@ class Publication:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def norms(self) -> tuple[float, float]:
+        """Return what the norm of an item lies between: 1, or 0 and 1 if vectors have parts."""
+        return (1 if self.blend is None else 0) - NORM_ERROR, 1 + NORM_ERROR
+
 
 def check(publication: Publication) -> None:
     """Refuse vectors that would poison the index; those of users are looked at when written.
@@ -114,7 +121,7 @@ def check(publication: Publication) -> None:
         raise BadInput("there is no item to publish", hint="load a catalog: recs load items FILE")
     for item_id, history in zip(items.item_ids, items.history_embedding, strict=True):
         check_history(f"the history embedding of item {item_id!r}", history, items)
-    _check_unit_norm(items)
+    _check_norms(items, *publication.norms)
 
 
 def check_history(name: str, vector: Floats, items: ItemVectors) -> None:
@@ -133,12 +140,12 @@ def check_history(name: str, vector: Floats, items: ItemVectors) -> None:
         raise BadInput(f"{name} has NaN or infinity", hint="lower the learning rate")
 
 
-def _check_unit_norm(items: ItemVectors) -> None:
+def _check_norms(items: ItemVectors, least: float, most: float) -> None:
     norms = np.linalg.norm(items.embedding, axis=1)
-    bad = np.flatnonzero(~(np.abs(norms - 1) < 1e-2))  # NaN is bad too
+    bad = np.flatnonzero(~((norms > least) & (norms < most)))  # NaN is bad too
     if bad.size:
         raise BadInput(
             f"the embedding of item {items.item_ids[bad[0]]!r} has norm {norms[bad[0]]:.4g}, "
-            "expected 1",
-            hint="an HNSW index over inner products finds nothing among vectors of unequal norm",
+            f"expected {'1' if least > 0 else '1 at most'}",
+            hint="normalise the vectors: lists would be of the longest ones",
         )

@@ -61,7 +61,7 @@ def publish(
         driver.execute(PIN_SEARCH_PATH)
         register_vector(driver)
         versions.require_training(driver, model_id)
-        _publish_items(driver, model_id, publication.items, report)
+        _publish_items(driver, model_id, publication, report)
         _publish_users(driver, model_id, publication, report)
         if publication.terms is not None:
             _publish_terms(driver, model_id, publication.terms, report)
@@ -114,8 +114,9 @@ def _counted(
 
 
 def _publish_items(
-    driver: psycopg.Connection[Any], model_id: int, items: ItemVectors, report: OnProgress
+    driver: psycopg.Connection[Any], model_id: int, publication: Publication, report: OnProgress
 ) -> None:
+    items = publication.items
     target = _create(driver, "item_embeddings", model_id)
     columns = {
         "model_id": "int8", "item_id": "text", "embedding": "halfvec",
@@ -135,14 +136,19 @@ def _publish_items(
         strict=False,
     )
     _copy(driver, target, columns, _counted(rows, "write items", len(order), report))
-    dimension = items.embedding.shape[1]
+    least, most = publication.norms
     driver.execute(
         sql.SQL(
             "ALTER TABLE {} ADD PRIMARY KEY (tenant_id, model_id, item_id),"
             " ADD CONSTRAINT embedding_check CHECK (vector_dims(embedding) = {d}"
-            " AND abs(l2_norm(embedding) - 1) < 0.01),"
+            " AND l2_norm(embedding) BETWEEN {least} AND {most}),"
             " ADD CONSTRAINT history_embedding_check CHECK (vector_dims(history_embedding) = {d})"
-        ).format(target, d=sql.Literal(dimension))
+        ).format(
+            target,
+            d=sql.Literal(items.embedding.shape[1]),
+            least=sql.Literal(least),
+            most=sql.Literal(most),
+        )
     )
 
 

@@ -53,8 +53,8 @@ def _create_serving_function(driver: psycopg.Connection[Any], model_id: int) -> 
 def _measure_ann_recall(driver: psycopg.Connection[Any], model_id: int, items: int) -> float | None:
     """Compute the mean ann_recall@20 of what serves, over a sample of the version's own users.
 
-    Vectors of users lie elsewhere than those of items: where most items are of a few users each,
-    hardly anything but chance tells them apart, and a graph between such items leads nowhere.
+    Vectors of users lie elsewhere than those of items: where what tells items apart is nothing that
+    a user asks for, a graph between items leads nowhere.
     """
     users = max(SAMPLE // 10, min(SAMPLE, COMPARED // max(items, 1)))
     sample = driver.execute(_SAMPLED_USERS, {"model_id": model_id, "users": users}).fetchall()

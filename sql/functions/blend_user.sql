@@ -8,7 +8,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 SET search_path FROM CURRENT
 AS $$
   -- The parts of a vector: two-tower model, associations (a low-pass filter first, detail last),
-  -- popularity, newness, filling. A user of n items asks for them in the weights below; see
+  -- popularity, newness. A user of n items asks for them in the weights below; see
   -- recs.learning.blend, and recs.learning.associations for what fades.
   SELECT CASE WHEN p_model.tower_dimension IS NULL OR p_history IS NULL THEN p_history ELSE
     array_fill((p_model.tower_weight * p_support / (p_support + p_model.tower_support))::real,
@@ -18,7 +18,7 @@ AS $$
     || ARRAY[CASE WHEN p_with_popularity
                THEN (p_model.popularity_weight * 10 / (p_support + 10)
                      / greatest(vector_norm(b.associations), 1e-6))::real
-               ELSE 0 END, 1, 0]::vector END
+               ELSE 0 END, 1]::vector END
   FROM (
     SELECT CASE WHEN p_model.tower_dimension IS NOT NULL AND p_history IS NOT NULL THEN
              subvector(p_history, p_model.tower_dimension + 1, a.dimension)
@@ -30,7 +30,7 @@ AS $$
                   || array_fill((p_support / (p_support + p_model.association_support))::real,
                                 ARRAY[p_model.detail_dimension]))::vector
            END AS associations
-    FROM (SELECT vector_dims(p_history) - p_model.tower_dimension - 3 AS dimension) a
+    FROM (SELECT vector_dims(p_history) - p_model.tower_dimension - 2 AS dimension) a
   ) b
 $$;
 

@@ -76,11 +76,11 @@ BEGIN
       (tenant_id, model_id, item_id, embedding, history_embedding, content_embedding, source)
     SELECT $1, %1$s, p.item_id,
            CASE WHEN m.tower_dimension IS NULL THEN l2_normalize(p.mean)
-           ELSE recs.fill_norm(
+           ELSE recs.limit_norm(
              -- The parts: two-tower model, associations, popularity (none yet), newness.
              array_fill((m.new_item_tower / m.embedding_scale)::real, ARRAY[m.tower_dimension])::vector
                * l2_normalize(subvector(p.mean, 1, m.tower_dimension))
-             || subvector(p.mean, m.tower_dimension + 1, $3 - m.tower_dimension - 3)
+             || subvector(p.mean, m.tower_dimension + 1, $3 - m.tower_dimension - 2)
              || ARRAY[0, m.new_item_bias / m.embedding_scale]::real[]::vector) END::halfvec,
            p.history::halfvec, p.content, 'content'
     FROM placed p

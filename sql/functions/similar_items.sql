@@ -30,13 +30,15 @@ BEGIN
       INTO v_embedding, v_source USING v_tenant, p_item_id;
   END IF;
   IF v_embedding IS NOT NULL THEN
-    -- Who chose it, by both parts alike; how popular or new the others are is not the question.
+    -- Who chose it, by both parts; how popular or new the others are is not the question. An item's
+    -- two-tower part is short, for the sake of the index, and says most here: times 4 it has norm 2.
     IF v_model.tower_dimension IS NOT NULL THEN
       v_embedding := l2_normalize(
-        l2_normalize(subvector(v_embedding, 1, v_model.tower_dimension))
+        array_fill(4::real, ARRAY[v_model.tower_dimension])::halfvec
+          * l2_normalize(subvector(v_embedding, 1, v_model.tower_dimension))
         || l2_normalize(subvector(v_embedding, v_model.tower_dimension + 1,
-                                  v_model.dimension - v_model.tower_dimension - 3))
-        || ARRAY[0, 0, 0]::halfvec);
+                                  v_model.dimension - v_model.tower_dimension - 2))
+        || ARRAY[0, 0]::halfvec);
     END IF;
     tier := 'similar';
     FOR item_id, score, reason IN EXECUTE format($q$

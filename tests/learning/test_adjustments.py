@@ -13,6 +13,7 @@ from recs.learning.blend import Signals
 from recs.learning.interactions import decay
 from recs.learning.popularity import popularity
 from recs.learning.shrinkage import Draw
+from recs.learning.space import TAIL
 from recs.learning.trained import TrainedModel, unit_rows
 from recs.learning.validation import Validation
 from tests.learning.planted import SIZE, SMALL, held, planted
@@ -59,7 +60,7 @@ def test_popularity_of_what_passes_in_days_fades_in_days_and_serves_who_comes_ne
     assert trial is not None
     assert space.popularity_half_life_days == trial.popularity_half_life_days == days
     sold = np.bincount(data.item, decay(data.ages(), days), minlength=N_ITEMS)
-    pop = space.item_embeddings[:, -3] * space.scale
+    pop = space.item_embeddings[:, -TAIL] * space.scale
     np.testing.assert_allclose(pop, sold / sold.max(), atol=1e-4)
     # The next visitors take what sells at the end of the catalog.
     top = np.argsort(-pop)[:20]

@@ -19,7 +19,7 @@ from recs.learning.space import (
     TAIL,
     Space,
     compose,
-    fill,
+    limit_norm,
 )
 from tests.learning.reference import direction, faded, noise, slow_scores, user_of, weighted_sum
 
@@ -50,7 +50,7 @@ def draw_neighbors(seed: int, n_items: int, n_new: int = 5) -> sp.csr_matrix:
 
 
 def slow_place(space: Space, signals: Signals, near: Mapping[int, float]) -> np.ndarray:
-    """Compute the vector of a new item before it is filled up to norm 1, or shortened to it."""
+    """Compute the vector of a new item before it is shortened to norm 1."""
     blend = space.blend
     assert blend is not None
     tower = direction(weighted_sum(signals.tower.item_embeddings, near)) * blend.new_item_tower
@@ -79,21 +79,22 @@ def test_inner_products_order_items_as_the_score_does(seed: int, blend: Blend, s
 
 @settings(deadline=None)
 @given(seed=SEEDS, blend=BLENDS, size=st.integers(0, 30), tower=st.integers(1, 9))
-def test_items_and_users_have_norm_one(seed: int, blend: Blend, size: int, tower: int) -> None:
+def test_users_have_norm_one_and_the_longest_item(
+    seed: int, blend: Blend, size: int, tower: int
+) -> None:
     space = compose(noise(seed, tower=tower), blend)
     assert space.item_embeddings.dtype == space.history_embeddings.dtype == np.float32
     assert space.item_embeddings.shape == space.history_embeddings.shape == (40, tower + 5 + TAIL)
-    np.testing.assert_allclose(np.linalg.norm(space.item_embeddings, axis=1), 1, atol=1e-6)
+    assert np.linalg.norm(space.item_embeddings, axis=1).max() == pytest.approx(1, abs=1e-6)
     user = user_of(space, draw_known(seed, 40, size))
     assert np.linalg.norm(user) == pytest.approx(1, abs=1e-6)
-    assert user[-1] == 0  # what fills an item up does not count
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_longest_item_needs_no_filling(seed: int) -> None:
-    filling = compose(noise(seed), Blend()).item_embeddings[:, -1]
-    assert filling.min() == pytest.approx(0, abs=1e-3)
-    assert filling.max() > 0.1
+def test_the_tower_part_is_as_long_for_every_item(seed: int) -> None:
+    space = compose(noise(seed), Blend())
+    lengths = np.linalg.norm(space.item_embeddings[:, : space.tower_dimension], axis=1)
+    np.testing.assert_allclose(lengths, space.tower_length / space.scale, rtol=1e-5)
 
 
 @settings(deadline=None)
@@ -139,11 +140,10 @@ def test_placing_equals_a_slow_reference(seed: int, blend: Blend) -> None:
     placed = space.place(neighbors)
     for row in range(4):
         near = dict(zip(neighbors[row].indices, neighbors[row].data, strict=True))
-        known = slow_place(space, signals, near)
-        filling = math.sqrt(max(1 - known @ known, 0))
-        expected = direction(np.array([*known, filling]))  # too long a one is shortened
+        expected = slow_place(space, signals, near)
+        if math.hypot(*expected) > 1:
+            expected = direction(expected)
         np.testing.assert_allclose(placed[row], expected, atol=1e-5)
-    np.testing.assert_allclose(np.linalg.norm(placed[:4], axis=1), 1, atol=1e-6)
     assert not placed[4].any()
 
 
@@ -205,6 +205,6 @@ def test_without_a_blend_vectors_are_compared_as_they_are(seed: int) -> None:
     assert not placed[4].any()
 
 
-def test_filling_adds_what_lacks_and_shortens_what_is_too_long() -> None:
-    filled = fill(np.array([[0.6, 0], [0, 0], [3, 4]], np.float32))
-    np.testing.assert_allclose(filled, [[0.6, 0, 0.8], [0, 0, 1], [0.6, 0.8, 0]], atol=1e-6)
+def test_only_what_is_longer_than_one_is_shortened() -> None:
+    limited = limit_norm(np.array([[0.6, 0], [0, 0], [3, 4]], np.float32))
+    np.testing.assert_allclose(limited, [[0.6, 0], [0, 0], [0.6, 0.8]], atol=1e-6)

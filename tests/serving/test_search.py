@@ -10,10 +10,15 @@ import pytest
 from sqlalchemy import Engine, text
 
 from recs import Item, Recommender
+from recs.learning.associations import Fading
+from recs.learning.blend import Blend
+from recs.learning.space import compose
 from recs.training import publishing, search, versions
-from recs.training.publication import UserVectors
+from recs.training.pipeline import blend_weights
+from recs.training.publication import ItemVectors, UserVectors
 from recs.training.search import ENOUGH_RECALL, Search
 from tests import shops
+from tests.learning.reference import noise
 
 N, D, K = 3000, 200, 20
 TASTES = 5
@@ -34,13 +39,15 @@ def hidden() -> tuple[np.ndarray, np.ndarray]:
     return shops.unit(np.hstack([liked, noise])), users.astype(np.float32)
 
 
+def users_of(histories: np.ndarray) -> UserVectors:
+    size = len(histories)
+    names = [f"user-{n}" for n in range(size)]
+    return UserVectors(names, histories, np.full(size, 2, np.int32), np.zeros(size, int))
+
+
 def publish(engine: Engine, items: np.ndarray, users: np.ndarray) -> tuple[int, Search]:
     ids = shops.insert_items(engine, len(items))
-    names = [f"user-{n}" for n in range(len(users))]
-    what = replace(
-        shops.publication(ids, items),
-        users=UserVectors(names, users, np.ones(len(users), np.int32), np.zeros(len(users), int)),
-    )
+    what = replace(shops.publication(ids, items), users=users_of(users))
     with versions.new_version(engine, name="v", dimension=items.shape[1]) as model_id:
         chosen = publishing.publish(engine, model_id, what)
     with engine.begin() as connection:
@@ -83,6 +90,34 @@ def test_where_the_index_misses_too_much_all_items_are_compared(
         stored = connection.execute(text("SELECT exact_search, metrics FROM recs.models")).one()
     assert stored.exact_search
     assert stored.metrics["ann_recall"] == pytest.approx(chosen.ann_recall)
+
+
+def test_where_most_items_are_seldom_chosen_the_index_finds_them_by_their_norm(
+    engine: Engine,
+) -> None:
+    signals = noise(0, n_items=N, tower=64, associations=8)
+    random = np.random.default_rng(0)
+    weight = 1 / (1 + np.arange(N))  # as choices fall off from item to item
+    liked = shops.unit(random.normal(size=(N, 8))) * np.sqrt(weight)[:, None]
+    signals = replace(
+        signals,
+        associations=replace(signals.associations, items=liked.astype(np.float32), fading=Fading()),
+        popularity=weight.astype(np.float32),
+    )
+    space = compose(signals, Blend())
+    users = np.stack(
+        [space.history_embeddings[random.permutation(N)[:2]].sum(0) for _ in range(60)]
+    )
+    what = replace(
+        shops.publication(ids := shops.insert_items(engine, N), space.item_embeddings),
+        items=ItemVectors(ids, space.item_embeddings, space.history_embeddings),
+        users=users_of(users),
+        blend=blend_weights(space),
+    )
+    with versions.new_version(engine, name="v", dimension=users.shape[1]) as model_id:
+        chosen = publishing.publish(engine, model_id, what)
+    assert chosen.ann_recall is not None
+    assert chosen.ann_recall > 0.93
 
 
 def test_a_strict_filter_of_an_exact_search_still_finds_all_that_pass(
