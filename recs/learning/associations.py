@@ -23,6 +23,7 @@ from recs.learning.subspace import leading_eigenvectors
 DIMENSION = 128
 RANK_FACTOR = 2  # rank of the SVD, times the dimension
 RIDGE = 300.0
+TURNS = 4  # in which the diagonal is found
 CELLS = 1 << 24  # of users by signals held at once
 
 Matrix = NDArray[np.float64]
@@ -95,9 +96,11 @@ def fit_associations(
     now, from everything that was. B minimises |Y - X B|^2 + ridge |B|^2 with a zero diagonal:
     B = P (X^T Y - diag(m)), P = (X^T X + ridge I)^-1, m_j = (P X^T Y)_jj / P_jj.
     With X ~ U S V^T and f = S^2 / (S^2 + ridge), P = (I - V f V^T) / ridge, so B = V M off the
-    diagonal, where M = (S^2 + ridge)^-1 V^T X^T Y + f V^T diag(m) / ridge. The best approximation
-    of B of rank D, `dimension` but at most I, is r z^T, its coordinates in the order of what they
-    contribute: the first of them generalise best where a user is known by few items.
+    diagonal, where M = (S^2 + ridge)^-1 V^T X^T Y + f V^T diag(m) / ridge. B is approximated in
+    rank D, `dimension` but at most I, by r z^T, its coordinates in the order of what they
+    contribute: the first of them generalise best where a user is known by few items. What an item
+    says for itself is never asked, so no rank is spent on the zeros of the diagonal: there B has
+    what the approximation has, found in a few turns (the communalities of factor analysis).
     """
     size = min(rank or RANK_FACTOR * dimension, *weights.shape)
     # S^2 [R] and V [I, R] from X^T X: U, which has a row for every user, is never laid out.
@@ -114,8 +117,8 @@ def fit_associations(
     inverse_diagonal = np.maximum(1 - np.square(vectors) @ shrinkage, 1e-6) / ridge  # P_jj
     multiplier = np.einsum("ir,ri->i", vectors, mixed) / inverse_diagonal  # m
     mixed += shrinkage[:, None] * vectors.T * (multiplier / ridge)
-    history, items = _Ease(vectors, mixed).factors(min(dimension, weights.shape[1]), seed=seed)
-    return Associations(history.astype(np.float32), items.astype(np.float32))
+    matrix = _Ease(vectors.astype(np.float32), mixed.astype(np.float32))
+    return Associations(*matrix.factors(min(dimension, weights.shape[1]), seed=seed))
 
 
 def _through(weights: sp.csr_matrix, targets: sp.csr_matrix, values: Matrix) -> Matrix:
@@ -184,30 +187,42 @@ def _norms(weights: sp.csr_matrix, vectors: Floats) -> Floats:
 
 
 class _Ease:
-    """The item by item matrix B = V M - diag(V M), never laid out."""
+    """The item by item matrix B = V M off the diagonal, zero or free on it, never laid out."""
 
-    def __init__(self, vectors: Matrix, mixed: Matrix) -> None:
+    def __init__(self, vectors: Floats, mixed: Floats) -> None:
         self._vectors, self._mixed = vectors, mixed  # [I, R], [R, I]
-        self._diagonal = np.einsum("ir,ri->i", vectors, mixed)[:, None]
+        # What V M has on its diagonal more than B.
+        self._surplus = np.einsum("ir,ri->i", vectors, mixed)[:, None]
 
-    def times(self, values: Matrix) -> Matrix:
+    def times(self, values: Floats) -> Floats:
         """Compute B values, [I, K]."""
-        return np.asarray(self._vectors @ (self._mixed @ values) - self._diagonal * values)
+        return np.asarray(self._vectors @ (self._mixed @ values) - self._surplus * values)
 
-    def transposed_times(self, values: Matrix) -> Matrix:
+    def transposed_times(self, values: Floats) -> Floats:
         """Compute B^T values, [I, K]."""
-        return np.asarray(self._mixed.T @ (self._vectors.T @ values) - self._diagonal * values)
+        return np.asarray(self._mixed.T @ (self._vectors.T @ values) - self._surplus * values)
 
-    def factors(self, dimension: int, *, seed: int) -> tuple[Matrix, Matrix]:
+    def factors(self, dimension: int, *, seed: int) -> tuple[Floats, Floats]:
+        """Compute r and z, [I, D], of which r z^T is near B off the diagonal."""
+        zero, items = self._surplus, None
+        for _ in range(TURNS):
+            history, items = self._approximate(dimension, items, seed=seed)
+            self._surplus = zero - np.einsum("ir,ir->i", history, items)[:, None]
+        return self._approximate(dimension, items, seed=seed)
+
+    def _approximate(
+        self, dimension: int, near: Floats | None, *, seed: int
+    ) -> tuple[Floats, Floats]:
         """Compute the best approximation (B V) V^T of rank D: B V and V, [I, D].
 
-        V are the leading eigenvectors of B^T B.
+        V are the leading eigenvectors of B^T B; `near` are those of the turn before.
         """
         _, right = leading_eigenvectors(
             lambda values: self.transposed_times(self.times(values)),
             dimension,
             n=len(self._vectors),
             seed=seed,
-            dtype=np.float64,
+            dtype=np.float32,
+            near=near,
         )
         return self.times(right), right

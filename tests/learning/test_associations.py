@@ -48,11 +48,19 @@ def test_at_full_rank_it_is_the_ridge_regression_of_targets_on_all_other_items()
     np.testing.assert_allclose(product(found), constrained(few, targets, ridge=30), atol=1e-5)
 
 
-def test_at_low_rank_it_is_near_the_best_approximation_of_ease() -> None:
+def off_diagonal_norm(matrix: np.ndarray) -> float:
+    return float(np.linalg.norm(matrix - np.diag(np.diag(matrix))))
+
+
+@pytest.mark.parametrize("dimension", [32, 128])
+def test_off_the_diagonal_it_is_nearer_to_ease_than_the_best_approximation_of_all(
+    dimension: int,
+) -> None:
     exact = ease(WEIGHTS, ridge=30)
-    low = product(fit_associations(WEIGHTS, dimension=32, rank=240, ridge=30))
-    best = np.sqrt((np.linalg.svd(exact, compute_uv=False)[32:] ** 2).sum())
-    assert np.linalg.norm(low - exact) < 1.05 * best
+    low = product(fit_associations(WEIGHTS, dimension=dimension, rank=240, ridge=30))
+    left, values, right = np.linalg.svd(exact)
+    best = (left[:, :dimension] * values[:dimension]) @ right[:dimension]
+    assert off_diagonal_norm(low - exact) < 0.998 * off_diagonal_norm(best - exact)
 
 
 def test_an_item_speaks_for_its_own_group() -> None:
@@ -127,10 +135,11 @@ def test_what_the_filter_loses_by_what_is_known_the_detail_gains() -> None:
     np.testing.assert_array_equal(weighed[:, 3:], weighed[:, -1:] * np.ones((1, 3)))
 
 
-def test_the_first_dimensions_of_many_are_the_few() -> None:
+def test_the_first_dimensions_of_many_are_nearly_the_few() -> None:
     few, many = (fit_associations(WEIGHTS, dimension=d, rank=60) for d in (8, 32))
     first = Associations(many.history[:, :8], many.items[:, :8])
-    np.testing.assert_allclose(product(first), product(few), atol=1e-4)
+    difference = product(first) - product(few)
+    assert np.linalg.norm(difference) < 0.05 * np.linalg.norm(product(few))
 
 
 def test_users_are_summed_up_block_by_block_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
