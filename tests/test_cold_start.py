@@ -15,8 +15,10 @@ from recs.learning import Timescale, TrainingConfig
 from recs.learning.adjustments import STRENGTHS
 from recs.learning.cold_items import neighbor_weights
 from recs.learning.content import fit_encoder
+from recs.learning.space import TAIL, TOWER_LENGTH
 from recs.learning.term_kinds import KindWeights
 from recs.training import active, evaluation, pipeline, reading
+from tests.learning.reference import direction
 
 pytestmark = pytest.mark.end_to_end
 GROUPS = ("teapot", "lantern", "blanket", "clock")
@@ -222,6 +224,22 @@ def test_a_deleted_item_takes_its_vectors_along(trained: Engine) -> None:
     with trained.begin() as connection:
         connection.execute(text("DELETE FROM recs.items WHERE item_id = 'clock-1'"))
     assert "clock-1" not in _vectors(trained)
+
+
+def test_similar_items_weigh_the_two_tower_part_as_one_of_length_two(trained: Engine) -> None:
+    vectors = {item: q for item, (q, _) in _vectors(trained).items()}
+    tower = 16
+    for asked in ("teapot-3", "clock-9"):
+        parts = vectors[asked][:tower], vectors[asked][tower:-TAIL]
+        both = [2 / TOWER_LENGTH * direction(parts[0]), direction(parts[1]), np.zeros(TAIL)]
+        query = direction(np.concatenate(both))
+        scores = {item: query @ vector for item, vector in vectors.items() if item != asked}
+        rows = Recommender(trained).similar_items(asked, 8)
+        best = sorted(scores.values(), reverse=True)[:8]
+        assert [row.score for row in rows] == pytest.approx(best, abs=2e-3)
+        assert [row.score for row in rows] == pytest.approx(
+            [scores[row.item_id] for row in rows], abs=2e-3
+        )
 
 
 def test_the_index_finds_what_exact_search_finds(trained: Engine) -> None:
