@@ -18,10 +18,22 @@ from sqlalchemy.exc import DBAPIError
 from recs import Recommender, database
 from recs.errors import BadInput
 from recs.training import publishing, versions
-from recs.training.publication import UserVectors
+from recs.training.publication import BlendWeights, UserVectors
 from tests import shops
 
 N = 60
+PARTS = BlendWeights(
+    tower_dimension=4,
+    tower_weight=0.8,
+    tower_support=100.0,
+    low_pass_dimension=0,
+    detail_dimension=0,
+    association_support=5.0,
+    popularity_weight=0.03,
+    new_item_tower=0.15,
+    new_item_bias=0.05,
+    embedding_scale=1.0,
+)
 ONE = np.ones(1, np.int64)
 
 
@@ -123,6 +135,20 @@ def test_a_vector_that_is_not_of_norm_one_is_refused_by_name(
     long[17] *= 3
     with pytest.raises(BadInput, match=r"'item-17' has norm 3, expected 1"):
         shops.publish(engine, replace(what, items=replace(what.items, embedding=long)))
+
+
+def test_vectors_of_parts_may_be_shorter_than_one_and_no_longer(
+    engine: Engine, ids: list[str]
+) -> None:
+    what = replace(shops.publication(ids, vectors(4)), blend=PARTS)
+    items = what.items
+    long = replace(items, embedding=1.5 * items.embedding)
+    with pytest.raises(BadInput, match=r"'item-0' has norm 1.5, expected 1 at most"):
+        shops.publish(engine, replace(what, items=long))
+    short = replace(items, embedding=items.embedding / 3)
+    shops.publish(engine, replace(what, items=short))
+    with engine.begin() as connection, pytest.raises(DBAPIError, match="embedding_check"):
+        connection.execute(text("UPDATE recs.item_embeddings SET embedding = '[2,0,0,0,0,0,0,0]'"))
 
 
 @pytest.mark.parametrize("bad", ["[1,0]", "[3,0,0,0,0,0,0,0]"])

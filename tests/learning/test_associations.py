@@ -52,15 +52,15 @@ def off_diagonal_norm(matrix: np.ndarray) -> float:
     return float(np.linalg.norm(matrix - np.diag(np.diag(matrix))))
 
 
-@pytest.mark.parametrize("dimension", [32, 128])
+@pytest.mark.parametrize(("dimension", "share"), [(32, 0.995), (128, 0.98)])
 def test_off_the_diagonal_it_is_nearer_to_ease_than_the_best_approximation_of_all(
-    dimension: int,
+    dimension: int, share: float
 ) -> None:
     exact = ease(WEIGHTS, ridge=30)
     low = product(fit_associations(WEIGHTS, dimension=dimension, rank=240, ridge=30))
     left, values, right = np.linalg.svd(exact)
     best = (left[:, :dimension] * values[:dimension]) @ right[:dimension]
-    assert off_diagonal_norm(low - exact) < 0.998 * off_diagonal_norm(best - exact)
+    assert off_diagonal_norm(low - exact) < share * off_diagonal_norm(best - exact)
 
 
 def test_an_item_speaks_for_its_own_group() -> None:
@@ -139,7 +139,13 @@ def test_the_first_dimensions_of_many_are_nearly_the_few() -> None:
     few, many = (fit_associations(WEIGHTS, dimension=d, rank=60) for d in (8, 32))
     first = Associations(many.history[:, :8], many.items[:, :8])
     difference = product(first) - product(few)
-    assert np.linalg.norm(difference) < 0.05 * np.linalg.norm(product(few))
+    assert np.linalg.norm(difference) < 0.04 * np.linalg.norm(product(few))
+
+
+def test_coordinates_stand_in_the_order_of_what_they_contribute() -> None:
+    found = fit_associations(WEIGHTS, dimension=32, rank=60)
+    np.testing.assert_allclose(found.items.T @ found.items, np.eye(32), atol=1e-5)
+    assert (np.diff(np.linalg.norm(found.history, axis=0)) < 0).all()
 
 
 def test_users_are_summed_up_block_by_block_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
