@@ -11,7 +11,7 @@ pytest.importorskip("pandas", reason="the benchmark's dependencies are an extra 
 from benchmarks.quality.campaign import choose, objective
 from benchmarks.quality.datasets import Dataset, Interactions, ItemContent, Tag
 from benchmarks.quality.method import WARM, Method, decays, top_k, weighted
-from benchmarks.quality.protocols import GIVEN, HOLDOUT_SEED, splits
+from benchmarks.quality.protocols import GIVEN, HOLDOUT_SEED, KNOWN, pairs, splits
 from benchmarks.quality.tables import Entry, merged, read
 from benchmarks.quality.trial import Result, Trial, load, save
 from recs.metrics import PADDING
@@ -20,7 +20,7 @@ N_USERS, N_ITEMS, N_EVENTS = 120, 200, 12_000
 
 
 @pytest.fixture(scope="module")
-def dataset():
+def films():
     """Events at random, many to a user, under the name of a set with both kinds of split."""
     random = np.random.default_rng(5)
     events = Interactions(
@@ -39,6 +39,30 @@ def dataset():
         tuple(ItemContent(title=f"film {item}") for item in range(N_ITEMS)),
         (Tag(user=30, item=3, day=1.0, text="early"), Tag(user=30, item=3, day=299.0, text="late")),
     )
+
+
+def undated(films: Dataset) -> Dataset:
+    return replace(films, name="a shop without dates", has_time=False)
+
+
+def published(films: Dataset) -> Dataset:
+    """A split without valid.txt; the test asks for events of the second half."""
+    events, half = films.interactions, np.arange(len(films.interactions)) < N_EVENTS // 2
+    parts = {"train": events.where(half), "test": events.where(~half)}
+    return replace(films, name="a published split", has_time=False, parts=parts)
+
+
+KINDS = {
+    "films": lambda films: films,
+    "dated": lambda films: replace(films, name="a shop"),
+    "undated": undated,
+    "published": published,
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def dataset(request, films):
+    return KINDS[request.param](films)
 
 
 @pytest.fixture(scope="module", params=["validation", "test"])
@@ -81,8 +105,11 @@ def test_new_users_and_new_items_are_unknown_to_the_training(tasks):
             assert not np.isin(task.request.candidates, split.train.items).any()
 
 
-def test_a_new_user_is_asked_the_same_at_every_n_and_told_n_items_of_the_first(tasks):
-    found = [task for split, task in tasks if task.case == "new users" and split.name == "holdout"]
+@pytest.mark.parametrize("phase", ["validation", "test"])
+def test_a_new_user_is_asked_the_same_at_every_n_and_told_n_items_of_the_first(films, phase):
+    holdout = next(split for split in splits(films, phase) if split.name == "holdout")
+    found = [task for task in holdout.tasks if task.case == "new users"]
+    assert [task.n_known for task in found] == list(KNOWN)
     for task in found:
         request = task.request
         told, counts = np.unique(request.known.users, return_counts=True)
@@ -92,10 +119,10 @@ def test_a_new_user_is_asked_the_same_at_every_n_and_told_n_items_of_the_first(t
 
 
 @pytest.mark.parametrize("phase", ["validation", "test"])
-def test_where_nobody_new_has_enough_items_nobody_new_is_asked(dataset, phase):
-    events = dataset.interactions
+def test_where_nobody_new_has_enough_items_nobody_new_is_asked(films, phase):
+    events = films.interactions
     few = events.where(events.items % 10 == 0)  # 20 items are left, 25 are needed
-    made = splits(replace(dataset, interactions=few), phase)
+    made = splits(replace(films, interactions=few), phase)
     cases = {task.case for split in made for task in split.tasks}
     assert cases == {"warm", "whole catalog", "new items"}
     for split in made:
@@ -103,18 +130,72 @@ def test_where_nobody_new_has_enough_items_nobody_new_is_asked(dataset, phase):
             assert len(task.relevant) == len(task.request.users) > 0
 
 
-def test_the_holdout_names_its_seed(dataset):
-    holdout = next(split for split in splits(dataset, "test") if split.name == "holdout")
+def test_the_holdout_names_its_seed(films):
+    holdout = next(split for split in splits(films, "test") if split.name == "holdout")
     assert holdout.seed == HOLDOUT_SEED
 
 
-def test_a_tag_given_after_the_training_is_not_known(dataset):
-    temporal = next(split for split in splits(dataset, "test") if split.name == "temporal")
+def test_a_shop_with_dates_is_cut_in_time(films):
+    split, *_ = splits(replace(films, name="a shop"), "test")
+    days = films.interactions.days
+    assert split.name == "temporal"
+    assert split.train.days.max() < days[int(0.8 * len(days))]
+    assert len(split.train) == pytest.approx(0.8 * len(days), rel=0.02)
+
+
+def test_of_a_shop_without_dates_a_fifth_of_the_items_of_each_user_is_asked_for(films):
+    split, holdout = splits(undated(films), "test")
+    assert (split.name, holdout.name) == ("random", "holdout")
+    (task,) = split.tasks
+    had = pairs(films.interactions, films).sum(axis=1)[task.request.users]
+    asked = np.array([len(items) for items in task.relevant])
+    assert len(task.request.users) > 100
+    assert np.abs(asked - 0.2 * had).max() <= 1  # an item of which nothing is left is not asked for
+
+
+def test_nobody_is_held_out_where_the_cut_in_time_asks_enough_new_users_and_items(films):
+    random = np.random.default_rng(8)
+    past, future = 20_000, 5_000
+    events = Interactions(
+        np.concatenate([random.integers(0, 60, past), random.integers(20, 95, future)]),
+        np.concatenate([random.integers(0, 150, past), random.integers(0, N_ITEMS, future)]),
+        np.concatenate([np.arange(past) / 200, 100 + np.arange(future) / 200]),
+    )
+    crowd = replace(films, name="a shop", interactions=events)
+    assert [split.name for split in splits(crowd, "test")] == ["temporal"]
+    assert {task.case for task in splits(crowd, "test")[0].tasks} == {
+        "warm",
+        "whole catalog",
+        "new users",
+        "new items",
+    }
+
+
+def test_a_published_split_is_taken_as_it_is(films):
+    parts = {
+        part: films.interactions.where(np.arange(len(films.interactions)) % 3 == number)
+        for number, part in enumerate(("train", "valid", "test"))
+    }
+    dataset = replace(films, name="published", has_time=False, parts=parts)
+    (validation,), (test,) = splits(dataset, "validation"), splits(dataset, "test")
+    assert len(validation.train) == len(parts["train"])
+    assert len(test.train) == len(parts["train"]) + len(parts["valid"])
+    asked = {
+        (u, i)
+        for t in test.tasks
+        for u, row in zip(t.request.users, t.relevant, strict=True)
+        for i in row
+    }
+    assert asked <= set(zip(parts["test"].users, parts["test"].items, strict=True))
+
+
+def test_a_tag_given_after_the_training_is_not_known(films):
+    temporal = next(split for split in splits(films, "test") if split.name == "temporal")
     assert temporal.contents[3].attributes["tag"] == ["early"]
 
 
-def test_a_pair_weighs_by_its_last_event(dataset):
-    split = splits(dataset, "test")[0]
+def test_a_pair_weighs_by_its_last_event(films):
+    split = splits(films, "test")[0]
     until = split.trained_until
     events = Interactions(np.array([1, 1]), np.array([2, 2]), np.array([until - 60, until - 30]))
     matrix = weighted(events, split, half_life=30)
@@ -122,8 +203,8 @@ def test_a_pair_weighs_by_its_last_event(dataset):
     assert matrix[1, 2] == pytest.approx(0.5)
 
 
-def test_what_came_after_the_training_weighs_one(dataset):
-    split = splits(dataset, "test")[0]
+def test_what_came_after_the_training_weighs_one(films):
+    split = splits(films, "test")[0]
     assert decays(np.array([split.trained_until + 50]), split, 30).tolist() == [1.0]
 
 

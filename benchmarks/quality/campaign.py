@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
-from benchmarks.quality.datasets import READERS, Dataset
+from benchmarks.quality import sets
+from benchmarks.quality.datasets import Dataset
 from benchmarks.quality.method import Method
 from benchmarks.quality.methods import METHODS
 from benchmarks.quality.protocols import Case, K, Phase, splits
@@ -55,7 +56,7 @@ class Campaign:
         choices: list[Choice] = []
         results: list[Result] = []
         for name in self.sets:
-            dataset = READERS[name](self.data)
+            dataset = sets.read(self.data, name)
             cases = split_cases(dataset)
             for method in (METHODS[one] for one in self.methods):
                 chosen, tested = self._method(method, dataset, cases)

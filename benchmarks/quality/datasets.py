@@ -1,6 +1,5 @@
-"""Readers of the three data sets, from a folder that the caller names."""
+"""What a data set is, and the readers of published ones, each from its folder."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from numpy.typing import NDArray
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
 
+PARTS = ("train", "valid", "test")
 LIKED = 4.0  # a film rating from here on is an interaction
 
 
@@ -36,6 +36,7 @@ class ItemContent:
 
     title: str = ""
     attributes: dict[str, str | float | list[str]] = field(default_factory=dict)
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,9 +73,9 @@ class Dataset:
         return len(self.item_keys)
 
 
-def read_online_retail(data: Path) -> Dataset:
+def read_online_retail(folder: Path) -> Dataset:
     """Read the purchase lines of a gift shop: one event a line, repeats kept."""
-    lines = pd.read_parquet(data / "online-retail" / "purchases.parquet")
+    lines = pd.read_parquet(folder / "purchases.parquet")
     lines = lines.sort_values("ts", kind="stable")
     users, user_keys = _dense(lines["customer_id"].astype(str))
     items, item_keys = _dense(lines["stock_code"].astype(str))
@@ -87,9 +88,8 @@ def read_online_retail(data: Path) -> Dataset:
     return Dataset("online-retail", events, user_keys, item_keys, contents)
 
 
-def read_ml_latest_small(data: Path) -> Dataset:
+def read_ml_latest_small(folder: Path) -> Dataset:
     """Read the film ratings from 4 stars up as events; titles, genres and tags are the content."""
-    folder = data / "ml-latest-small"
     ratings = pd.read_csv(folder / "ratings.csv").sort_values("timestamp", kind="stable")
     liked = ratings[ratings["rating"] >= LIKED]
     users, user_keys = _dense(liked["userId"].astype(str))
@@ -106,28 +106,23 @@ def read_ml_latest_small(data: Path) -> Dataset:
     )
 
 
-def read_gowalla(data: Path) -> Dataset:
-    """Read the check-ins in their published split; they have neither time nor content."""
-    parts = {
-        part: _adjacency(data / "gowalla" / f"{part}.txt") for part in ("train", "valid", "test")
-    }
+def read_split(folder: Path) -> Dataset:
+    """Read a published split, {train,valid,test}.txt; it has neither time nor content.
+
+    valid.txt may be missing.
+    """
+    files = {part: folder / f"{part}.txt" for part in PARTS}
+    parts = {part: _adjacency(path) for part, path in files.items() if path.is_file()}
     users = np.concatenate([part.users for part in parts.values()])
     items = np.concatenate([part.items for part in parts.values()])
     return Dataset(
-        "gowalla",
+        folder.name,
         Interactions(users, items, np.zeros(len(users))),
         tuple(str(user) for user in range(users.max() + 1)),
         tuple(str(item) for item in range(items.max() + 1)),
         has_time=False,
         parts=parts,
     )
-
-
-READERS: dict[str, Callable[[Path], Dataset]] = {
-    "online-retail": read_online_retail,
-    "ml-latest-small": read_ml_latest_small,
-    "gowalla": read_gowalla,
-}
 
 
 def _dense(keys: pd.Series) -> tuple[IntArray, tuple[str, ...]]:
@@ -163,7 +158,7 @@ def _tags(tags: pd.DataFrame, user_keys: tuple[str, ...], item_keys: tuple[str, 
 
 
 def _adjacency(path: Path) -> Interactions:
-    """Read lines of `user item item ...`."""
+    """Read lines of `user item item ...`, all numbers."""
     users, items = [], []
     with path.open() as lines:
         for line in lines:

@@ -171,7 +171,7 @@ def write_items(split: Split, path: Path) -> Path:
     with path.open("w") as lines:
         for one in split.warm_items.tolist():
             known = item(split, one)
-            row = {"item_id": known.item_id, "title": known.title}
+            row = {"item_id": known.item_id, "title": known.title, "description": known.description}
             lines.write(json.dumps({**row, "attributes": known.attributes}) + "\n")
     return path
 
@@ -195,7 +195,12 @@ def item(split: Split, one: int) -> Item:
     if not split.contents:
         return Item(key)
     content = split.contents[one]
-    return Item(key, title=content.title, attributes=content.attributes)
+    return Item(
+        key,
+        title=content.title,
+        description=content.description,
+        attributes=content.attributes,
+    )
 
 
 def moment(day: float) -> datetime:

@@ -25,6 +25,8 @@ KNOWN = (0, 1, 2, 3, 5, 10, 20)  # items of a new user that a method is told
 GIVEN = 20  # items of a new user that are never asked for, at any n
 NEW_USER_ITEMS = 25  # a new user needs so many, so that at least five are left to ask for
 HOLDOUT = 0.1
+FIFTH = 0.2
+ENOUGH_USERS = 30  # less say nothing of a case
 HOLDOUT_SEED = 20_240_229
 ONLINE_RETAIL_TEST_DAY = float(np.datetime64("2011-09-01", "D").astype(int))
 
@@ -80,9 +82,26 @@ class Split:
         return np.unique(self.train.items)
 
 
+Make = Callable[[Dataset, Phase], Split]
+
+
 def splits(dataset: Dataset, phase: Phase) -> list[Split]:
     """Make every split of a data set for one phase."""
-    return [make(dataset, phase) for make in SPLITS[dataset.name]]
+    return [make(dataset, phase) for make in _NAMED.get(dataset.name) or _suited(dataset)]
+
+
+def _suited(dataset: Dataset) -> tuple[Make, ...]:
+    """Return the protocols for a data set by what it has.
+
+    A published split is taken as it is. Dated data are cut in time, undated ones at random. Where
+    that leaves a case without enough users, a tenth of users and items is held out besides.
+    """
+    if dataset.parts:
+        return (_published,)
+    main = _last_fifth if dataset.has_time else _random_fifth
+    tasks = main(dataset, "test").tasks
+    asked = {task.case for task in tasks if len(task.request.users) >= ENOUGH_USERS}
+    return (main,) if asked >= {"new users", "new items"} else (main, _tenth)
 
 
 def _online_retail(dataset: Dataset, phase: Phase) -> Split:
@@ -94,35 +113,49 @@ def _online_retail(dataset: Dataset, phase: Phase) -> Split:
     return _temporal(dataset, phase, past, cut - length, everything=True)
 
 
-def _films_temporal(dataset: Dataset, phase: Phase) -> Split:
+def _last_fifth(dataset: Dataset, phase: Phase, *, everything: bool = True) -> Split:
     events = dataset.interactions
     cut = _quantile_day(events, 0.8)
     if phase == "test":
-        return _temporal(dataset, phase, events, cut, everything=False)
+        return _temporal(dataset, phase, events, cut, everything=everything)
     past, _ = _cut(events, cut)
-    return _temporal(dataset, phase, past, _quantile_day(past, 0.8), everything=False)
+    return _temporal(dataset, phase, past, _quantile_day(past, 0.8), everything=everything)
 
 
-def _films_holdout(dataset: Dataset, phase: Phase) -> Split:
+def _films_temporal(dataset: Dataset, phase: Phase) -> Split:
+    return _last_fifth(dataset, phase, everything=False)
+
+
+def _tenth(dataset: Dataset, phase: Phase) -> Split:
     test = _holdout(dataset, "test", dataset.interactions, HOLDOUT_SEED)
     if phase == "test":
         return test
     return _holdout(dataset, phase, test.train, HOLDOUT_SEED + 1)
 
 
-def _gowalla(dataset: Dataset, phase: Phase) -> Split:
+def _random_fifth(dataset: Dataset, phase: Phase) -> Split:
+    test = _random(dataset, "test", dataset.interactions, HOLDOUT_SEED)
+    if phase == "test":
+        return test
+    return _random(dataset, phase, test.train, HOLDOUT_SEED + 1)
+
+
+def _published(dataset: Dataset, phase: Phase) -> Split:
     parts = dataset.parts
+    if phase == "validation" and "valid" not in parts:
+        drawn = _random(dataset, phase, parts["train"], HOLDOUT_SEED + 1)
+        return replace(drawn, name="published")
     if phase == "validation":
         train, test = parts["train"], parts["valid"]
     else:
-        train, test = _join(parts["train"], parts["valid"]), parts["test"]
+        known = [part for name, part in parts.items() if name != "test"]
+        train, test = _join(known), parts["test"]
     return Split(dataset, "published", phase, train, (_warm(dataset, train, test),), ())
 
 
-SPLITS: dict[str, tuple[Callable[[Dataset, Phase], Split], ...]] = {
+_NAMED: dict[str, tuple[Make, ...]] = {
     "online-retail": (_online_retail,),
-    "ml-latest-small": (_films_temporal, _films_holdout),
-    "gowalla": (_gowalla,),
+    "ml-latest-small": (_films_temporal, _tenth),
 }
 
 
@@ -159,6 +192,21 @@ def _holdout(dataset: Dataset, phase: Phase, events: Interactions, seed: int) ->
     ]
     contents = _contents(dataset, train, np.inf)
     return Split(dataset, "holdout", phase, train, _asked(tasks), contents, seed)
+
+
+def _random(dataset: Dataset, phase: Phase, events: Interactions, seed: int) -> Split:
+    """Hide a random fifth of the items of every user, and train on the rest."""
+    firsts = _first_events(events)
+    order = np.random.default_rng(seed).permutation(len(firsts))
+    rank = np.empty(len(firsts), np.int64)
+    rank[order] = _ranks(firsts.users[order])
+    size = np.bincount(firsts.users)[firsts.users]
+    hidden = firsts.where(rank < np.floor(FIFTH * size))
+    width = dataset.n_items
+    asked = np.isin(events.users * width + events.items, hidden.users * width + hidden.items)
+    train, test = events.where(~asked), events.where(asked)
+    contents = _contents(dataset, train, np.inf)
+    return Split(dataset, "random", phase, train, (_warm(dataset, train, test),), contents, seed)
 
 
 def _asked(tasks: list[Task]) -> tuple[Task, ...]:
@@ -256,11 +304,11 @@ def _draw(random: np.random.Generator, ids: IntArray) -> IntArray:
     return random.choice(known, size=round(HOLDOUT * len(known)), replace=False)
 
 
-def _join(first: Interactions, second: Interactions) -> Interactions:
+def _join(parts: list[Interactions]) -> Interactions:
     return Interactions(
-        np.concatenate([first.users, second.users]),
-        np.concatenate([first.items, second.items]),
-        np.concatenate([first.days, second.days]),
+        np.concatenate([part.users for part in parts]),
+        np.concatenate([part.items for part in parts]),
+        np.concatenate([part.days for part in parts]),
     )
 
 

@@ -11,9 +11,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.quality import published
+from benchmarks.quality import published, sets
 from benchmarks.quality.campaign import Choice
-from benchmarks.quality.datasets import READERS
 from benchmarks.quality.methods import METHODS
 from benchmarks.quality.protocols import KNOWN, K
 from benchmarks.quality.trial import Params, Result
@@ -128,9 +127,9 @@ def merged(earlier: Iterable[Entry], now: Iterable[Entry]) -> list[Entry]:
     measured, failed = _parted(now)
     before, failed_before = _parted(earlier)
     groups = {**failed_before, **failed, **before, **measured}
-    sets, methods = list(READERS), list(METHODS)
-    places = [key for key in groups if key[0] in sets and key[1] in methods]
-    places.sort(key=lambda key: (sets.index(key[0]), methods.index(key[1])))
+    names, methods = sets.ordered([dataset for dataset, _ in groups]), list(METHODS)
+    places = [key for key in groups if key[1] in methods]
+    places.sort(key=lambda key: (names.index(key[0]), methods.index(key[1])))
     return [entry for key in places for entry in groups[key]]
 
 

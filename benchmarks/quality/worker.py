@@ -13,7 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.quality.datasets import READERS, IntArray
+from benchmarks.quality import sets
+from benchmarks.quality.datasets import IntArray
 from benchmarks.quality.method import Recommender, Skipped
 from benchmarks.quality.methods import METHODS
 from benchmarks.quality.protocols import K, Split, Task, splits
@@ -23,7 +24,7 @@ from recs.metrics import PADDING, catalog_coverage, hit_rate_at_k, ndcg_at_k, re
 
 def run(trial: Trial, data: Path) -> Result:
     """Train and judge."""
-    dataset = READERS[trial.dataset](data)
+    dataset = sets.read(data, trial.dataset)
     split = next(s for s in splits(dataset, trial.phase) if s.name == trial.split)
     method = METHODS[trial.method]
     start = time.perf_counter()

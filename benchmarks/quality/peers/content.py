@@ -11,16 +11,17 @@ from benchmarks.quality.protocols import Split
 
 
 def words(content: ItemContent) -> str:
-    """Return the title and, after it, the words of the textual attributes."""
-    return " ".join([content.title, *_labels(content)])
+    """Return the title, the description, and the words of the textual attributes."""
+    return " ".join([content.title, content.description, *_labels(content)])
 
 
 def _labels(content: ItemContent) -> list[str]:
     """Return genres, tags and the like, and the year; another number is no word."""
-    lists = [value for value in content.attributes.values() if isinstance(value, list)]
+    values = content.attributes.values()
+    lists = [[value] if isinstance(value, str) else value for value in values]
     year = content.attributes.get("year")
-    years = [f"{year:.0f}"] if isinstance(year, float) else []
-    return [label for labels in lists for label in labels] + years
+    years = [f"{year:.0f}"] if isinstance(year, int | float) else []
+    return [str(label) for labels in lists if isinstance(labels, list) for label in labels] + years
 
 
 def tfidf(split: Split, params: Params) -> csr_array:
