@@ -14,7 +14,6 @@ from typing import TypeVar
 import numpy as np
 
 from recs.learning.blend import (
-    TOLERANCE,
     Blend,
     Signals,
     best_value,
@@ -28,6 +27,7 @@ from recs.learning.validation import Validation
 
 STRENGTHS = (1.0, 0.5, 0.25, 0.0)  # of the draw to content; the first is the default
 HALF_LIVES = (64.0, 16.0, 4.0, 1.0)  # of popularity in days, where the model's own is longer
+LITTLE = 0.02
 # What is gained in the next weeks by less is lost in the months after.
 CLEARLY = 0.05
 
@@ -44,7 +44,7 @@ def fit_draw_strength(validation: Validation, signals: Signals, draw: Draw) -> f
     return _first_good(
         STRENGTHS,
         lambda strength: best_value(validation, drawn(signals, draw, strength), towers),
-        tolerance=TOLERANCE,
+        tolerance=LITTLE,
     )
 
 

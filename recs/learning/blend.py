@@ -24,12 +24,12 @@ POPULARITY_SUPPORT = 10.0  # sql/functions/blend_user.sql says so too
 POPULARITY_WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 KNOWN_ITEMS = (1, 2, 3, 5, 10, 20)
 ENOUGH_USERS = 30
-WARM_USERS = 1000
+WARM_USERS = 5000  # who judge a blend
+FEW_USERS = 1000  # who judge signals that are made anew for every setting
 K = 20
 POOL = 100  # candidates taken from each signal
-TOLERANCE = 0.02  # of the verdict: less is noise, and the default stays
-# A weight of the two-tower model that wins by less on the slice loses in the months after it.
-TOWER_TOLERANCE = 0.05
+# Weights that win by less of the verdict on the slice lose in the months after it.
+TOLERANCE = 0.05
 CELLS = 1 << 25  # scores held at once
 
 Indices = NDArray[np.int64]
@@ -114,10 +114,9 @@ def fit_blend(
 ) -> Blend:
     """Choose the weights with the best recall@20 + ndcg@20 on users that the signals have not seen.
 
-    Weights that are not clearly better leave the defaults as they are: those of the two-tower model
-    by 5 %, that of popularity by 2 %. Half of the verdict is that of the validation slice's users,
-    half that of its newcomers, who are replayed with their first 1, 2, 3, 5, 10 and 20 items. The
-    signals are of the slice's training part.
+    Of the weights within 5 % of the best ones those nearest to the defaults are taken. Half of the
+    verdict is that of the validation slice's users, half that of its newcomers, who are replayed
+    with their first 1, 2, 3, 5, 10 and 20 items. The signals are of the slice's training part.
     Where one half has under 30 users, the other decides; else the defaults stay.
 
     Args:
@@ -128,7 +127,7 @@ def fit_blend(
     default = Blend.of_catalog(interactions.n_items)
     half_life = signals.tower.half_life_days
     situations = {n: replay(interactions, validation, n) for n in KNOWN_ITEMS}
-    situations[0] = _slice(validation, half_life)  # 0 stands for the regular users here
+    situations[0] = _slice(validation, half_life, WARM_USERS)  # 0 stands for the regular users here
     pools = {
         n: _Pool.of(situation, signals)
         for n, situation in situations.items()
@@ -136,12 +135,9 @@ def fit_blend(
     }
     if not pools:
         return default
-    best = _choose(tower_blends(default), pools, default, TOWER_TOLERANCE)
-    priors = popularity_blends(best)
+    best = _choose(_blends(default), pools, default)
     if momentary and 0 in pools:
-        best = max(priors, key=pools[0].value)
-    else:
-        best = _choose(priors, pools, default, TOLERANCE)
+        best = max(popularity_blends(best), key=pools[0].value)
     curve = {
         n: {
             "blend": pool.recall(best),
@@ -158,7 +154,7 @@ def best_value(validation: Validation, signals: Signals, blends: Sequence[Blend]
 
     None where these users are under 30.
     """
-    situation = _slice(validation, signals.tower.half_life_days)
+    situation = _slice(validation, signals.tower.half_life_days, FEW_USERS)
     if len(situation.relevant) < ENOUGH_USERS:
         return None
     pool = _Pool.of(situation, signals)
@@ -178,9 +174,16 @@ def tower_blends(default: Blend) -> list[Blend]:
     ]
 
 
-def _choose(
-    blends: Sequence[Blend], pools: Mapping[int, _Pool], default: Blend, tolerance: float
-) -> Blend:
+def _blends(default: Blend) -> list[Blend]:
+    """Return it with each combination of weights and support.
+
+    One after the other would not do: the best weight of the two-tower model is another one where
+    popularity weighs too much.
+    """
+    return [blend for towers in tower_blends(default) for blend in popularity_blends(towers)]
+
+
+def _choose(blends: Sequence[Blend], pools: Mapping[int, _Pool], default: Blend) -> Blend:
     """Choose the blend nearest to the default among those that are about as good as the best.
 
     Values count as shares of the best one in their situation: a percent of the regulars' is worth
@@ -197,7 +200,7 @@ def _choose(
         np.asarray(verdicts),
         default,
         ("tower_weight", "tower_support", "popularity_weight"),
-        tolerance=tolerance,
+        tolerance=TOLERANCE,
     )
 
 
@@ -232,9 +235,10 @@ def _timelines(interactions: Interactions, users: Indices) -> list[Indices]:
     return np.split(rows[order], np.cumsum(interactions.lengths[users])[:-1])
 
 
-def _slice(validation: Validation, half_life_days: float) -> Situation:
+def _slice(validation: Validation, half_life_days: float, most: int) -> Situation:
+    """Return the slice's users, as many as `most` at most."""
     train = validation.train
-    users = validation.users[:: -(-len(validation.users) // WARM_USERS) or 1]
+    users = validation.users[:: -(-len(validation.users) // most) or 1]
     relevant = dict(zip(validation.users.tolist(), validation.held_out, strict=True))
     known = train.matrix(train.history_weights(half_life_days))[users]
     return Situation(sp.csr_matrix(known), [relevant[user] for user in users.tolist()])

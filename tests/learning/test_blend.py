@@ -267,6 +267,19 @@ def test_a_weight_that_changes_nothing_stays_as_it_is(small: Case) -> None:
     assert blend.tower_weight == Blend().tower_weight
 
 
+def test_a_prior_that_weighs_too_much_is_mended_at_its_own_weight_and_not_at_the_towers(
+    small: Case,
+) -> None:
+    data, validation, signals = small
+    real = signals.associations
+    faint = replace(
+        real, history=real.history * np.float32(0.05)
+    )  # v is short, so 1 / |v| is large
+    blend = fit_blend(data, validation, replace(signals, associations=faint))
+    assert blend.popularity_weight < Blend().popularity_weight
+    assert (blend.tower_weight, blend.tower_support) == (0.8, 100.0)
+
+
 def test_popularity_weighs_more_where_tastes_are_random_than_where_they_are_clear(
     clear: Case, random: Case
 ) -> None:
