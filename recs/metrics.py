@@ -22,8 +22,7 @@ def recall_at_k(recommended: IntArray, relevant: Sequence[IntArray], *, k: int) 
 
     recommended is [U, K] with K >= k or padded; relevant holds U arrays of item ids.
     """
-    hits, sizes = _hits(recommended, relevant, k=k)
-    return _mean(hits.sum(axis=1), sizes)
+    return recall_of_hits(*hits_at_k(recommended, relevant, k=k))
 
 
 def ndcg_at_k(recommended: IntArray, relevant: Sequence[IntArray], *, k: int) -> float:
@@ -31,7 +30,16 @@ def ndcg_at_k(recommended: IntArray, relevant: Sequence[IntArray], *, k: int) ->
 
     DCG_u = sum_{j=1..k} h_uj / log2(j + 1); the ideal is sum_{j=1..min(k, |R_u|)} 1 / log2(j + 1).
     """
-    hits, sizes = _hits(recommended, relevant, k=k)
+    return ndcg_of_hits(*hits_at_k(recommended, relevant, k=k), k=k)
+
+
+def recall_of_hits(hits: NDArray[np.bool_], sizes: NDArray[np.int64]) -> float:
+    """Compute recall@k of h [U, k] and |R_u| [U]."""
+    return _mean(hits.sum(axis=1), sizes)
+
+
+def ndcg_of_hits(hits: NDArray[np.bool_], sizes: NDArray[np.int64], *, k: int) -> float:
+    """Compute ndcg@k of h [U, min(k, K)] and |R_u| [U]."""
     discounts = 1.0 / np.log2(np.arange(2, k + 2))
     ideals = np.concatenate([[0.0], np.cumsum(discounts)])
     gains = hits @ discounts[: hits.shape[1]]
@@ -40,7 +48,7 @@ def ndcg_at_k(recommended: IntArray, relevant: Sequence[IntArray], *, k: int) ->
 
 def hit_rate_at_k(recommended: IntArray, relevant: Sequence[IntArray], *, k: int) -> float:
     """Compute the share of users with at least one relevant item in the top k."""
-    hits, sizes = _hits(recommended, relevant, k=k)
+    hits, sizes = hits_at_k(recommended, relevant, k=k)
     return _mean(np.minimum(hits.sum(axis=1), 1), np.minimum(sizes, 1))
 
 
@@ -57,14 +65,14 @@ def ann_recall_at_k(found: IntArray, exact: IntArray, *, k: int) -> FloatArray:
     minimum and the first percentile too. A query whose exact list is empty gets 1.
     """
     truth = [row[row != PADDING] for row in exact[:, :k]]
-    hits, sizes = _hits(found, truth, k=k)
+    hits, sizes = hits_at_k(found, truth, k=k)
     return np.where(sizes > 0, hits.sum(axis=1) / np.maximum(sizes, 1), 1.0)
 
 
-def _hits(
+def hits_at_k(
     recommended: IntArray, relevant: Sequence[IntArray], *, k: int
 ) -> tuple[NDArray[np.bool_], NDArray[np.int64]]:
-    """Return h [U, min(k, K)] and the number of distinct relevant items [U]."""
+    """Return h [U, min(k, K)] and |R_u|, the number of distinct relevant items, [U]."""
     if k < 1:
         raise ValueError(f"k must be at least 1, got {k}")
     if recommended.ndim != 2 or len(recommended) != len(relevant):

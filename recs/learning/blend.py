@@ -16,9 +16,9 @@ from recs.learning.choice import nearest_good
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.trained import TrainedModel, unit_rows
 from recs.learning.validation import Validation
-from recs.metrics import ndcg_at_k, recall_at_k
+from recs.metrics import hits_at_k, ndcg_of_hits, recall_at_k, recall_of_hits
 
-TOWER_WEIGHTS = (0.0, 0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 3.2)
+TOWER_WEIGHTS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 3.2)  # and none
 TOWER_SUPPORTS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
 POPULARITY_SUPPORT = 10.0  # sql/functions/blend_user.sql says so too
 POPULARITY_WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
@@ -168,9 +168,13 @@ def popularity_blends(blend: Blend) -> list[Blend]:
 
 def tower_blends(default: Blend) -> list[Blend]:
     """Return it with each weight and support that the two-tower model may have."""
+    silent = replace(default, tower_weight=0.0)
     return [
-        replace(default, tower_weight=weight, tower_support=support)
-        for weight, support in product(TOWER_WEIGHTS, TOWER_SUPPORTS)
+        silent,
+        *(
+            replace(default, tower_weight=weight, tower_support=support)
+            for weight, support in product(TOWER_WEIGHTS, TOWER_SUPPORTS)
+        ),
     ]
 
 
@@ -248,13 +252,13 @@ def _slice(validation: Validation, half_life_days: float, most: int) -> Situatio
 class _Pool:
     """The best items of a situation by each signal, [V, C], and each signal's score of them."""
 
-    items: Indices
     tower: Floats
     associations: Floats
     popularity: Floats
     strength: Floats  # |v|, [V]
     support: NDArray[np.int32]
-    relevant: Sequence[Indices]
+    hits: NDArray[np.bool_]  # [V, C], which of the items belong in the list
+    sizes: NDArray[np.int64]  # [V], of all that belong there
 
     @staticmethod
     def of(situation: Situation, signals: Signals) -> _Pool:
@@ -275,35 +279,34 @@ class _Pool:
         items, tower, associations, popularity = (
             np.concatenate(parts) for parts in zip(*blocks, strict=True)
         )
+        hits, sizes = hits_at_k(items, situation.relevant, k=items.shape[1])
         return _Pool(
-            items=items,
             tower=tower,
             associations=associations,
             popularity=popularity,
             strength=np.linalg.norm(sums, axis=1).astype(np.float32),
             support=situation.support,
-            relevant=situation.relevant,
+            hits=hits,
+            sizes=sizes,
         )
 
-    def lists(self, blend: Blend) -> Indices:
-        """Return the K best items by a blend, [V, K]."""
+    def best(self, blend: Blend) -> NDArray[np.bool_]:
+        """Return which of the K best items by a blend are hits, [V, K]."""
         tower, prior = blend.weights(self.support)
         prior = np.asarray(prior / np.maximum(self.strength, 1e-6), np.float32)
         scores = (
             tower[:, None] * self.tower + self.associations + prior[:, None] * self.popularity
         )  # [V, C]
-        return _top(self.items, scores)
+        return np.take_along_axis(self.hits, _top(scores), axis=1)
 
     def recall(self, blend: Blend) -> float:
         """Compute recall@20."""
-        lists = self.lists(blend)
-        return recall_at_k(lists, self.relevant, k=lists.shape[1])
+        return recall_of_hits(self.best(blend), self.sizes)
 
     def value(self, blend: Blend) -> float:
         """Compute recall@20 + ndcg@20."""
-        lists = self.lists(blend)
-        k = lists.shape[1]
-        return recall_at_k(lists, self.relevant, k=k) + ndcg_at_k(lists, self.relevant, k=k)
+        best = self.best(blend)
+        return recall_of_hits(best, self.sizes) + ndcg_of_hits(best, self.sizes, k=best.shape[1])
 
 
 def _best(
@@ -333,11 +336,12 @@ def _best(
     return items, found[0], found[1], found[2]
 
 
-def _top(items: Indices, scores: Floats) -> Indices:
-    k = min(K, items.shape[1])
+def _top(scores: Floats) -> Indices:
+    """Return the columns of the K best scores of each row, best first."""
+    k = min(K, scores.shape[1])
     best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
     order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(items, np.take_along_axis(best, order, axis=1), axis=1)
+    return np.take_along_axis(best, order, axis=1)
 
 
 def _alone(situation: Situation, signals: Signals, content: Floats | None) -> Mapping[str, float]:
