@@ -11,8 +11,9 @@ pytest.importorskip("pandas", reason="the benchmark's dependencies are an extra 
 from benchmarks.quality.campaign import choose, objective
 from benchmarks.quality.datasets import Dataset, Interactions, ItemContent, Tag
 from benchmarks.quality.method import WARM, Method, decays, top_k, weighted
-from benchmarks.quality.protocols import GIVEN, HOLDOUT_SEED, KNOWN, pairs, splits
+from benchmarks.quality.protocols import HOLDOUT_SEED, splits
 from benchmarks.quality.tables import Entry, merged, read
+from benchmarks.quality.tasks import GIVEN, KNOWN, pairs
 from benchmarks.quality.trial import Result, Trial, load, save
 from recs.metrics import PADDING
 

@@ -17,7 +17,8 @@ from benchmarks.quality import sets
 from benchmarks.quality.datasets import Dataset
 from benchmarks.quality.method import Method
 from benchmarks.quality.methods import METHODS
-from benchmarks.quality.protocols import Case, K, Phase, splits
+from benchmarks.quality.protocols import Phase, splits
+from benchmarks.quality.tasks import Case, K
 from benchmarks.quality.trial import Params, Result, Trial, load, parse, save
 
 Report = Callable[[str], None]

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from benchmarks.quality.datasets import Dataset, FloatArray, IntArray, Interactions
-from benchmarks.quality.protocols import Case, Request, Split
+from benchmarks.quality.protocols import Split
+from benchmarks.quality.tasks import Case, Request
 from recs.metrics import PADDING
 
 Params = Mapping[str, Any]

@@ -23,7 +23,8 @@ from sqlalchemy import Connection, Engine, text
 
 from benchmarks.quality.datasets import IntArray, Interactions
 from benchmarks.quality.method import Params
-from benchmarks.quality.protocols import Request, Split
+from benchmarks.quality.protocols import Split
+from benchmarks.quality.tasks import Request
 from recs import database, loading, migration, server
 from recs.learning import TrainingConfig
 from recs.metrics import PADDING

@@ -8,8 +8,8 @@ mpl.use("Agg")
 
 from matplotlib import pyplot as plt
 
-from benchmarks.quality.protocols import KNOWN, K
 from benchmarks.quality.tables import NEW_USERS, RECALL, Entry
+from benchmarks.quality.tasks import KNOWN, K
 
 OURS = "recs"
 ALONE = ("popularity", "TF-IDF profile")  # what a blend starts from

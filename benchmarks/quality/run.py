@@ -11,7 +11,8 @@ from rich.console import Console
 from benchmarks.quality import plots, sets, tables
 from benchmarks.quality.campaign import Campaign
 from benchmarks.quality.methods import METHODS
-from benchmarks.quality.protocols import HOLDOUT_SEED, K
+from benchmarks.quality.protocols import HOLDOUT_SEED
+from benchmarks.quality.tasks import K
 from recs.errors import BadInput
 
 FOLDER = Path(__file__).resolve().parents[1]

@@ -14,7 +14,7 @@ from rich.table import Table
 from benchmarks.quality import published, sets
 from benchmarks.quality.campaign import Choice
 from benchmarks.quality.methods import METHODS
-from benchmarks.quality.protocols import KNOWN, K
+from benchmarks.quality.tasks import KNOWN, K
 from benchmarks.quality.trial import Params, Result
 
 RECALL, NDCG = f"recall@{K}", f"ndcg@{K}"

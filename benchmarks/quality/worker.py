@@ -17,7 +17,8 @@ from benchmarks.quality import sets
 from benchmarks.quality.datasets import IntArray
 from benchmarks.quality.method import Recommender, Skipped
 from benchmarks.quality.methods import METHODS
-from benchmarks.quality.protocols import K, Split, Task, splits
+from benchmarks.quality.protocols import Split, splits
+from benchmarks.quality.tasks import K, Task
 from benchmarks.quality.trial import Result, Trial
 from recs.metrics import PADDING, catalog_coverage, hit_rate_at_k, ndcg_at_k, recall_at_k
 
