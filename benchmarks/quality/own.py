@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from benchmarks.quality.datasets import Dataset, Interactions, ItemContent
 from recs.errors import BadInput
@@ -30,7 +31,7 @@ def read_shop(folder: Path) -> Dataset:
     rows = _columns(file(folder, "interactions") or folder / "interactions.csv", INTERACTION_FIELDS)
     dated = "occurred_at" in rows.column_names
     if dated:
-        rows = rows.take(pa.compute.array_sort_indices(rows["occurred_at"]))
+        rows = rows.take(pc.array_sort_indices(rows["occurred_at"]))
     users, user_keys = _dense(rows["user_id"])
     items, item_keys = _dense(rows["item_id"])
     days = _days(rows["occurred_at"]) if dated else np.zeros(len(rows))
