@@ -122,7 +122,8 @@ def fit_blend(
     Args:
         content: [I, C], for the curve.
         momentary: popularity is of the moment. The default weight is of another popularity, and
-            newcomers, who are replayed from all times, have no say: the regulars' best is taken.
+            newcomers, who are replayed from all times, have no say on it: of popularity, chosen
+            last, the regulars' best weight is taken.
     """
     default = Blend.of_catalog(interactions.n_items)
     half_life = signals.tower.half_life_days
@@ -135,9 +136,11 @@ def fit_blend(
     }
     if not pools:
         return default
-    best = _choose(_blends(default), pools, default)
     if momentary and 0 in pools:
-        best = max(popularity_blends(best), key=pools[0].value)
+        towers = _choose(tower_blends(default), pools, default)
+        best = max(popularity_blends(towers), key=pools[0].value)
+    else:
+        best = _choose(_blends(default), pools, default)
     curve = {
         n: {
             "blend": pool.recall(best),
