@@ -8,6 +8,7 @@ import pytest
 pytest.importorskip("pandas", reason="the benchmark's dependencies are an extra of their own")
 
 from benchmarks.quality import run, sets
+from benchmarks.quality.campaign import Campaign
 from benchmarks.quality.datasets import ItemContent
 from recs.errors import BadInput
 
@@ -88,3 +89,24 @@ def test_the_command_says_what_it_found_where_a_set_is_missing(tmp_path, capsys,
     assert stopped.value.code == 2
     said = capsys.readouterr().err
     assert ("'shoe'" in said and "shop" in said) if options else "expected subfolders" in said
+
+
+def test_what_was_measured_on_other_files_of_the_same_name_does_not_count(tmp_path):
+    for number, folder in enumerate(("monday", "tuesday")):
+        rows = "".join(f"u{u},i{(u * 7 + i + number) % 40}\n" for u in range(60) for i in range(12))
+        write(tmp_path / folder / "shop", interactions_csv="user_id,item_id\n" + rows)
+
+    def results(folder: str, *, stored_only: bool):
+        campaign = Campaign(
+            data=tmp_path / folder,
+            results=tmp_path / "cache",
+            sets=("shop",),
+            methods=("popularity",),
+            stored_only=stored_only,
+            report=lambda _: None,
+        )
+        return [result.done for result in campaign.run()[1]]
+
+    assert all(results("monday", stored_only=False))
+    assert all(results("monday", stored_only=True))
+    assert not any(results("tuesday", stored_only=True))

@@ -101,14 +101,15 @@ class Campaign:
     def _one(self, trial: Trial) -> Result:
         """Return the kept result of a trial, or run it."""
         code = METHODS[trial.method].code
-        kept = load(trial, self.results)
+        folder = self.results / sets.edition(self.data, trial.dataset)
+        kept = load(trial, folder)
         if kept is not None and (kept.code == code or self.stored_only):
             return kept
         if self.stored_only:
             return Result(trial, reason="not run yet")
         result = replace(self._spawn(trial), code=code)
         if result.done:
-            save(result, self.results)
+            save(result, folder)
         self.report(_line(result))
         return result
 

@@ -1,6 +1,8 @@
 """Which data sets a folder holds, and the reader of each."""
 
+import hashlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from benchmarks.quality import own
@@ -51,6 +53,22 @@ def read(data: Path, name: str) -> Dataset:
     if reader is None:
         raise BadInput(f"no data set {name!r} in {data}", hint=f"it has {', '.join(found(data))}")
     return reader(data / name)
+
+
+@cache
+def edition(data: Path, name: str) -> str:
+    """Return a digest of the files of a data set of one's own, which may change under one name.
+
+    Empty for the named ones, which do not.
+    """
+    if name in NAMED:
+        return ""
+    total = hashlib.sha256()
+    for path in sorted((data / name).iterdir()):
+        if path.is_file():
+            with path.open("rb") as content:
+                total.update(path.name.encode() + hashlib.file_digest(content, "sha256").digest())
+    return total.hexdigest()[:16]
 
 
 def _reader(folder: Path) -> Callable[[Path], Dataset] | None:
