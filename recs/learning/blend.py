@@ -293,7 +293,7 @@ class _Pool:
             sizes=sizes,
         )
 
-    def best(self, blend: Blend) -> NDArray[np.bool_]:
+    def hits_of(self, blend: Blend) -> NDArray[np.bool_]:
         """Return which of the K best items by a blend are hits, [V, K]."""
         tower, prior = blend.weights(self.support)
         prior = np.asarray(prior / np.maximum(self.strength, 1e-6), np.float32)
@@ -304,12 +304,12 @@ class _Pool:
 
     def recall(self, blend: Blend) -> float:
         """Compute recall@20."""
-        return recall_of_hits(self.best(blend), self.sizes)
+        return recall_of_hits(self.hits_of(blend), self.sizes)
 
     def value(self, blend: Blend) -> float:
         """Compute recall@20 + ndcg@20."""
-        best = self.best(blend)
-        return recall_of_hits(best, self.sizes) + ndcg_of_hits(best, self.sizes, k=best.shape[1])
+        hits = self.hits_of(blend)
+        return recall_of_hits(hits, self.sizes) + ndcg_of_hits(hits, self.sizes, k=hits.shape[1])
 
 
 def _best(

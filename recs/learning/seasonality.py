@@ -3,7 +3,8 @@
 The vector of a learned item says by its length what sells of late. A new one, which nobody has
 bought yet, will be wanted in the season ahead: its neighbours of that season say more of it. On
 validation data of a gift shop that was worth 7 % of its new items' recall in autumn, and cost
-nothing in spring. For items that are learned it was of no use.
+nothing in spring. Popularity counts what sold then as if it had been sold now. For histories and
+what associations say of learned items it was of no use.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
-from recs.learning.interactions import Floats, Interactions, decay
+from recs.learning.interactions import Days, Floats, Interactions, decay
 
 AHEAD = (245.0, 385.0)  # days ago: a year ago, from 20 days before to 120 days after
 STRENGTH = 2.0  # of what happened then, where the newest interaction has 1
@@ -32,12 +34,16 @@ def seasonality(interactions: Interactions, *, half_life_days: float) -> Floats:
         return np.ones(interactions.n_items, np.float32)
     ages = interactions.ages()
     late = decay(ages, half_life_days)
-    then = (ages >= AHEAD[0]) & (ages <= AHEAD[1])
-    ahead = np.where(then, np.maximum(late, STRENGTH), late)
+    ahead = np.where(in_season_ahead(ages), np.maximum(late, STRENGTH), late)
     sums = [_sums(interactions, factor) + PRIOR for factor in (ahead, late)]
     logs = np.log(sums[0] / sums[1])
     known = np.bincount(interactions.item, minlength=interactions.n_items) > 0
     return np.where(known, np.exp(logs - logs[known].mean()), 1).astype(np.float32)
+
+
+def in_season_ahead(ages: Days) -> NDArray[np.bool_]:
+    """Find what happened in the season ahead a year ago, [N]; ages in days."""
+    return (ages >= AHEAD[0]) & (ages <= AHEAD[1])
 
 
 def _sums(interactions: Interactions, factors: np.ndarray) -> np.ndarray:

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from recs.learning import Interactions, Space, TrainingConfig
-from recs.learning.interactions import decay
+from recs.learning.popularity import popularity
 from recs.learning.validation import Validation, hold_out, score, split_at
 
 # Fewer users than this tell nothing about which of two models is better.
@@ -85,12 +85,12 @@ def judge(
         )
     own = _score(trial, validation)
     fading = trial.popularity_half_life_days or trial.half_life_days
-    popularity = _score_popularity(validation, fading)
+    best_sellers = _score_popularity(validation, fading)
     refusals, notes, pair = [], [], None
-    if own.value <= popularity.value:
+    if own.value <= best_sellers.value:
         refusals.append(
             f"recall@20 {own.recall:.4f} and ndcg@20 {own.ndcg:.4f} do not beat popularity's "
-            f"{popularity.recall:.4f} and {popularity.ndcg:.4f}"
+            f"{best_sellers.recall:.4f} and {best_sellers.ndcg:.4f}"
         )
     if active is not None:
         later = split_at(
@@ -111,7 +111,7 @@ def judge(
                     f"recall@20 {pair[0].recall:.4f} and ndcg@20 {pair[0].ndcg:.4f} do not beat "
                     f"the active model's {pair[1].recall:.4f} and {pair[1].ndcg:.4f}"
                 )
-    return Verdict(len(validation.users), own, popularity, pair, refusals, notes)
+    return Verdict(len(validation.users), own, best_sellers, pair, refusals, notes)
 
 
 def validation_of(interactions: Interactions, config: TrainingConfig) -> Validation:
@@ -132,12 +132,10 @@ def _score(space: Space, validation: Validation) -> Figures:
 
 
 def _score_popularity(validation: Validation, half_life: float) -> Figures:
-    """Score decayed popularity as a model of one dimension."""
-    train = validation.train
-    weights = train.weight * decay(train.ages(), half_life)
-    popularity = np.bincount(train.item, weights, minlength=train.n_items).astype(np.float32)
+    """Score popularity as a model of one dimension."""
+    sold = popularity(validation.train, half_life_days=half_life)
     ones = torch.ones(len(validation.users), 1)
-    return Figures(*score(ones, torch.from_numpy(popularity[:, None]), validation))
+    return Figures(*score(ones, torch.from_numpy(sold[:, None]), validation))
 
 
 def _named(prefix: str, figures: Figures | None) -> Mapping[str, float]:

@@ -27,7 +27,16 @@ BEGIN
   FROM (
     -- What a user did with an item counts once, by its last time: a wholesaler is one customer.
     SELECT i.item_id, u.segment,
-           max(i.weight) * recs.decay(max(i.occurred_at), v_now, v_half_life) AS weight
+           max(i.weight)
+           -- What sold in the season ahead a year ago counts as if sold now, unless what is sold
+           -- lasts less than a season; recs/learning/popularity.py says the same.
+           * CASE
+               WHEN v_half_life >= 140
+                 AND max(i.occurred_at) BETWEEN v_now - 385 * interval '24 hours'
+                                            AND v_now - 245 * interval '24 hours'
+               THEN 1
+               ELSE recs.decay(max(i.occurred_at), v_now, v_half_life)
+             END AS weight
     FROM recs.interactions i
     LEFT JOIN recs.users u ON u.tenant_id = v_tenant AND u.user_id = i.user_id
     WHERE i.tenant_id = v_tenant AND i.occurred_at <= p_until
@@ -41,4 +50,4 @@ END
 $$;
 
 COMMENT ON FUNCTION recs.refresh_popularity(timestamptz) IS
-  'Compute time-decayed popularity anew, for all users and each segment; returns the number of rows. Call it from cron, or let `recs load` and `recs train` do it.';
+  'Compute time-decayed popularity anew, for all users and each segment; returns the number of rows. What sold a year ago in the season ahead counts like what sells now, where the half-life is 140 days or more. Call it from cron, or let `recs load` and `recs train` do it.';

@@ -42,6 +42,18 @@ def test_popularity_equals_a_slow_reference_and_the_best_seller_has_one() -> Non
     assert sold.max() == 1
 
 
+def test_what_sold_in_the_season_ahead_a_year_ago_counts_as_if_sold_now() -> None:
+    # Days ago: 500, 400, 300, 200, 100 and none.
+    sold = popularity(interactions(100.0), half_life_days=200.0)
+    halves = np.array([2.5, 2, 0, 1, 0.5, 0, np.inf])
+    np.testing.assert_allclose(sold, 0.5**halves, rtol=1e-6)
+
+
+def test_what_lasts_less_than_a_season_has_none_ahead() -> None:
+    sold = popularity(interactions(100.0), half_life_days=100.0)
+    np.testing.assert_allclose(sold, [2.0**-5, 2.0**-4, 2.0**-3, 2.0**-2, 0.5, 1, 0], rtol=1e-6)
+
+
 def test_a_user_counts_at_the_last_time() -> None:
     # Both items were first taken at day 0; the second one again at day 10.
     data = Interactions.from_pairs(

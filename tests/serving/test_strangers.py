@@ -11,6 +11,8 @@ import pytest
 from sqlalchemy import Connection, Engine, text
 
 from recs import Item, Recommender
+from recs.learning import Interactions
+from recs.learning.popularity import popularity
 from tests import shops
 
 
@@ -59,6 +61,32 @@ def test_popularity_fades_as_the_tenant_says_else_as_the_model_found_else_as_his
             text("SELECT popularity FROM recs.popular_items ORDER BY item_id")
         ).scalars()
     assert older / newer == pytest.approx(0.5 ** (10 / days), rel=1e-4)
+
+
+@pytest.mark.parametrize("half_life", [50.0, 139.9, 140.0, 400.0])
+def test_popularity_is_what_training_takes_for_it(engine: Engine, half_life: float) -> None:
+    ids = shops.insert_items(engine, 40)
+    generator = np.random.default_rng(3)
+    days = generator.choice([0.0, 100.0, 244.9, 245.1, 300.0, 384.9, 385.1, 700.0], (30, 40))
+    days[0, 0] = 0.0  # the newest, which ages are counted from
+    again = generator.random((30, 40)) < 0.3  # who took it long before, too
+    for age in np.unique(days):
+        who = [(f"u{u}", ids[i]) for u, i in zip(*np.nonzero(days == age), strict=True)]
+        shops.record(engine, who, before=timedelta(days=float(age)))
+    before = [(f"u{u}", ids[i]) for u, i in zip(*np.nonzero(again), strict=True)]
+    shops.record(engine, before, before=timedelta(days=900))
+    users, items = (part.astype(np.int32) for part in np.indices(days.shape).reshape(2, -1))
+    data = Interactions.from_pairs(
+        users, items, n_users=30, n_items=40, last_occurred_at=-days.ravel()
+    )
+    shops.publish(engine, shops.publication(ids, np.eye(40), half_life=half_life))
+    with engine.begin() as connection:
+        connection.execute(text("SELECT recs.refresh_popularity()"))
+        rows = connection.execute(text("SELECT item_id, popularity FROM recs.popular_items"))
+        found = {row.item_id: row.popularity for row in rows}
+    sold = np.array([found[item] for item in ids])
+    expected = popularity(data, half_life_days=half_life)
+    np.testing.assert_allclose(sold / sold.max(), expected, rtol=1e-4)
 
 
 def test_an_empty_catalog_gives_no_rows(engine: Engine) -> None:
