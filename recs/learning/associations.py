@@ -9,6 +9,7 @@ and whom a single item speaks for.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -22,7 +23,6 @@ from recs.learning.subspace import leading_eigenvectors
 
 DIMENSION = 128
 RANK_FACTOR = 2  # rank of the SVD, times the dimension
-RIDGE = 300.0
 TURNS = 4  # in which the diagonal is found
 CELLS = 1 << 24  # of users by signals held at once
 
@@ -87,7 +87,7 @@ def fit_associations(
     *,
     dimension: int = DIMENSION,
     rank: int | None = None,
-    ridge: float = RIDGE,
+    ridge: float | None = None,
     seed: int = 0,
 ) -> Associations:
     """Fit EASE (Steck 2019) in low rank to weights X [U, I]; time and memory are linear in both.
@@ -101,7 +101,11 @@ def fit_associations(
     contribute: the first of them generalise best where a user is known by few items. What an item
     says for itself is never asked, so no rank is spent on the zeros of the diagonal: there B has
     what the approximation has, found in a few turns (the communalities of factor analysis).
+
+    Args:
+        ridge: the `noise_edge` of X if left out.
     """
+    ridge = noise_edge(weights) if ridge is None else ridge
     size = min(rank or RANK_FACTOR * dimension, *weights.shape)
     # S^2 [R] and V [I, R] from X^T X: U, which has a row for every user, is never laid out.
     squares, vectors = leading_eigenvectors(
@@ -119,6 +123,21 @@ def fit_associations(
     mixed += shrinkage[:, None] * vectors.T * (multiplier / ridge)
     matrix = _Ease(vectors.astype(np.float32), mixed.astype(np.float32))
     return Associations(*matrix.factors(min(dimension, weights.shape[1]), seed=seed))
+
+
+def noise_edge(weights: sp.csr_matrix) -> float:
+    """Compute the largest eigenvalue that X^T X would have if users chose at random.
+
+    mean_i (sum_u x_ui^2) (1 + sqrt(I / U))^2, the edge of the spectrum of noise (Marchenko and
+    Pastur 1967), over the U users and I items that have anything; 1 where nobody has. As a ridge it
+    halves what is as strong as chance can be. The best ridge grows with how often items are chosen:
+    one number for all data is a few times too much for some and too little for others.
+    """
+    n_items, n_users = (int(np.count_nonzero(weights.sum(axis=axis))) for axis in (0, 1))
+    if not n_items:
+        return 1.0
+    squares = float(np.square(weights.data, dtype=np.float64).sum())
+    return squares / n_items * (1 + math.sqrt(n_items / n_users)) ** 2
 
 
 def _through(weights: sp.csr_matrix, targets: sp.csr_matrix, values: Matrix) -> Matrix:

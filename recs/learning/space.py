@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -18,7 +19,13 @@ from recs.learning.adjustments import (
     fit_draw_strength,
     fit_popularity_half_life,
 )
-from recs.learning.associations import Fading, fit_associations, fit_low_pass, join
+from recs.learning.associations import (
+    Fading,
+    fit_associations,
+    fit_low_pass,
+    join,
+    noise_edge,
+)
 from recs.learning.blend import Blend, Signals, fit_blend
 from recs.learning.catalog_defaults import catalog_defaults
 from recs.learning.cold_items import neighbor_weights
@@ -38,6 +45,8 @@ USERS_PER_SIGNAL = 64  # it takes so many users to tell a signal of the graph fr
 COST = 0.003  # of recall on old items, that new ones may take
 USERS = 1000
 BLOCK = 16_384  # users summed up at once
+# Where interest fades, what comes next differs from what was seen by more than chance.
+RIDGE_OF_FADING = 2.0  # edges of the noise; else one
 
 
 @dataclass(frozen=True)
@@ -327,7 +336,8 @@ def signals_of(interactions: Interactions, tower: TrainedModel) -> Signals:
 
     What associations predict fades twice as fast as what they predict it from: a fashion passes,
     a taste stays. EASE and the low-pass filter of the graph stand side by side: in a shop the
-    filter is for newcomers and fades, in a large catalog it is the greater part.
+    filter is for newcomers and fades, in a large catalog it is the greater part. EASE's ridge is
+    the edge of what chance would be, or twice that where interest fades.
     """
     half_life, config = tower.half_life_days, tower.config
     weights, targets = (
@@ -336,11 +346,12 @@ def signals_of(interactions: Interactions, tower: TrainedModel) -> Signals:
     )
     suited, unit = catalog_defaults(interactions.n_items), config.association_dimension
     dimension = min(int(unit * suited.ease_factor), interactions.n_items)
+    ridge = noise_edge(weights) * (1.0 if math.isinf(half_life) else RIDGE_OF_FADING)
     n_users = int((interactions.lengths > 0).sum())
     n_signals = min(int(unit * suited.low_pass_factor), n_users // USERS_PER_SIGNAL)
     associations = join(
         fit_low_pass(weights, dimension=n_signals, seed=config.seed),
-        fit_associations(weights, targets, dimension=dimension, seed=config.seed),
+        fit_associations(weights, targets, dimension=dimension, ridge=ridge, seed=config.seed),
         weights,
         share=suited.low_pass_share,
         detail_dimension=max(0, dimension - int(unit * suited.coarse_factor)),
