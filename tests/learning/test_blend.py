@@ -213,7 +213,7 @@ def test_where_newcomers_decide_they_are_served_clearly_better_than_by_the_defau
     assert np.mean(gains) > 1.05
 
 
-@pytest.mark.parametrize(("share", "leaves"), [(0.25, False), (0.4, True)])
+@pytest.mark.parametrize(("share", "leaves"), [(0.27, False), (0.4, True)])
 def test_a_two_tower_that_would_gain_a_few_percent_keeps_its_default_where_things_are_dated(
     share: float, leaves: bool
 ) -> None:
@@ -225,10 +225,10 @@ def test_a_two_tower_that_would_gain_a_few_percent_keeps_its_default_where_thing
     nothing = noise(0, n_items=96, associations=64).associations
     signals = replace(signals, associations=blurred(real, nothing, share=share))
     blend = fit_blend(data, replace(validation, **few), signals)
-    better = blend if leaves else Blend(tower_support=10)
+    better = blend if leaves else Blend(tower_weight=1.2, tower_support=10)
     blurry = data, validation, signals
     gains = [value(better, blurry, n) / value(Blend(), blurry, n) for n in blend.curve]
-    assert np.mean(gains) > (1.05 if leaves else 1.01)
+    assert np.mean(gains) > (1.05 if leaves else 1.02)
     changed = (blend.tower_weight, blend.tower_support) != (0.8, 100)
     assert changed == leaves
 
