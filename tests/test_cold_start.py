@@ -13,10 +13,11 @@ from sqlalchemy import Engine, text
 from recs import Interaction, Item, Recommender
 from recs.learning import Timescale, TrainingConfig
 from recs.learning.adjustments import STRENGTHS
-from recs.learning.cold_items import neighbor_weights
+from recs.learning.cold_items import find_neighbors
 from recs.learning.content import fit_encoder
 from recs.learning.space import TAIL, TOWER_LENGTH
 from recs.learning.term_kinds import KindWeights
+from recs.learning.trained import unit_rows
 from recs.training import active, evaluation, pipeline, reading
 from tests.learning.reference import direction
 
@@ -97,12 +98,30 @@ def test_sql_encodes_and_places_an_item_as_the_reference_does(trained: Engine) -
     assert vectors["twin"][1] == pytest.approx(content[twin], abs=2e-3)
 
     popularity = np.array([_popularity(trained).get(item, 0) for item in before.item_ids])
-    weights = neighbor_weights(
-        content[[twin]], content, popularity=np.maximum(popularity, 1e-3), popularity_power=0.1
-    )
+    neighbors = find_neighbors(content[[twin]], content, popularity)
     serving = active.read(trained, before.item_ids)
     assert serving is not None
-    assert vectors["twin"][0] == pytest.approx(serving[0].place(weights)[0], abs=5e-3)
+    assert vectors["twin"][0] == pytest.approx(serving[0].place(neighbors)[0], abs=5e-3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_sql_weighs_neighbours_as_the_reference_does(engine: Engine, seed: int, count: int) -> None:
+    generator = np.random.default_rng(seed)
+    known = unit_rows(generator.gamma(0.3, size=(count, 24)).astype(np.float32))
+    known[-1] = known[0]  # two that are equal, if there are two
+    new = unit_rows(known[:1] + 0.3 * generator.uniform(size=(1, 24)).astype(np.float32))
+    similarity = np.maximum(known @ new[0], 0)
+    expected = find_neighbors(new, known, np.ones(count, np.float32)).kriging.toarray()[0]
+    with engine.connect() as connection:
+        weights = connection.execute(
+            text("SELECT recs.kriging_weights(CAST(:contents AS halfvec[]), :similarities)"),
+            {
+                "contents": [str(row.tolist()) for row in known],
+                "similarities": similarity.astype(float).tolist(),
+            },
+        ).scalar_one()
+    np.testing.assert_allclose(weights, expected, atol=2e-3)
 
 
 def test_terms_are_words_letters_of_the_title_and_attributes(engine: Engine) -> None:

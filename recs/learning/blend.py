@@ -141,13 +141,13 @@ def fit_blend(
     }
     if not pools:
         return default
+    judges = len(pools[min(pools)].sizes)
+    tolerance = TOLERANCE if interactions.has_times else min(TOLERANCE, NOISE / math.sqrt(judges))
     if momentary and 0 in pools:
-        towers = _choose(tower_blends(default), pools, default, TOLERANCE)
+        towers = _choose(tower_blends(default), pools, default, tolerance)
         best = max(popularity_blends(towers), key=pools[0].value)
     else:
-        judges = len(pools[min(pools)].sizes)
-        noise = TOLERANCE if interactions.has_times else min(TOLERANCE, NOISE / math.sqrt(judges))
-        best = _choose(_blends(default), pools, default, noise)
+        best = _choose(_blends(default), pools, default, tolerance)
     curve = {
         n: {
             "blend": pool.recall(best),

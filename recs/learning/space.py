@@ -28,7 +28,7 @@ from recs.learning.associations import (
 )
 from recs.learning.blend import Blend, Signals, fit_blend
 from recs.learning.catalog_defaults import catalog_defaults
-from recs.learning.cold_items import neighbor_weights
+from recs.learning.cold_items import Neighbors, find_neighbors
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.popularity import popularity
 from recs.learning.seasonality import seasonality
@@ -38,7 +38,6 @@ from recs.metrics import recall_at_k
 
 TOWER_LENGTH = 0.5
 TAIL = 2  # popularity, newness
-POPULARITY_POWER = 0.1  # of a neighbour, in placing a new item
 PRETENDED_NEW = 0.05
 BIASES = tuple(np.linspace(0, 0.6, 25))
 USERS_PER_SIGNAL = 64  # it takes so many users to tell a signal of the graph from noise
@@ -89,8 +88,8 @@ class Space:
         blend: None where vectors are compared as they are, made by somebody else.
         tower_length: norm of the first part of an item, before the scale.
         fading: what the parts of associations count by how many items a user is known by.
-        seasonality: [I], what an item's associations are multiplied by where they say what a new
-            item is; ones if left out.
+        seasonality: [I], how much more of an item is wanted in the season ahead than of late, which
+            new items are multiplied by as far as they are like it; ones if left out.
         draw_strength: how far content drew learned items, of as far as the catalog shows chance.
         popularity_half_life_days: of an interaction in popularity; None: as in a history.
     """
@@ -146,24 +145,25 @@ class Space:
             np.concatenate([tower[:, None] * unit_rows(towers), unit_rows(sums), tail], axis=1)
         )
 
-    def place(self, neighbors: sp.csr_matrix) -> Floats:
+    def place(self, neighbors: Neighbors) -> Floats:
         """Compute the vectors of new items from those of learned ones, [M, F].
 
-        Rows of `neighbors` [M, I] sum to one; an item without neighbours gets a zero row. This is
-        the reference for sql/functions/place_items.sql.
+        The two-tower part is in the direction of their mean; associations are what they predict,
+        times the season that they predict. An item without neighbours gets a zero row. This is the
+        reference for sql/functions/place_items.sql.
         """
-        mean = np.asarray(neighbors @ self.item_embeddings, np.float32)
-        placed = np.asarray(neighbors.sum(axis=1)).ravel() > 0
+        mean = np.asarray(neighbors.mean @ self.item_embeddings, np.float32)
         if self.blend is None:
             return unit_rows(mean)
+        placed = np.diff(neighbors.mean.indptr) > 0
         length = self.blend.new_item_tower * self.tower_length / self.scale
         tower = unit_rows(mean[:, : self.tower_dimension]) * length
         bias = np.full(len(mean), self.blend.new_item_bias / self.scale)
-        rest = self.item_embeddings[:, self.tower_dimension : -TAIL]
+        rest = neighbors.kriging @ self.item_embeddings[:, self.tower_dimension : -TAIL]
         if self.seasonality is not None:
-            rest = rest * self.seasonality[:, None]
-        known = np.column_stack([tower, neighbors @ rest, np.zeros(len(mean)), bias])
-        return limit_norm(known.astype(np.float32)) * placed[:, None]
+            rest = rest * np.exp(neighbors.kriging @ np.log(self.seasonality))[:, None]
+        known = np.column_stack([tower, rest, np.zeros(len(mean)), bias]) * placed[:, None]
+        return limit_norm(known.astype(np.float32))
 
 
 def fit_space(
@@ -264,19 +264,14 @@ def fit_new_item_bias(
     rest = np.setdiff1d(rest, new)
     if not len(new):
         return space.blend.new_item_bias
-    weights = neighbor_weights(
-        content[new],
-        content[rest],
-        popularity=np.maximum(signals.popularity[rest], 1e-3),
-        popularity_power=POPULARITY_POWER,
-    )
+    neighbors = find_neighbors(content[new], content[rest], signals.popularity[rest])
     neutral = replace(
         space,
         blend=replace(space.blend, new_item_bias=0.0),
         item_embeddings=space.item_embeddings[rest],
         seasonality=signals.seasonality[rest],
     )
-    placed = neutral.place(weights)  # [N, F]
+    placed = neutral.place(neighbors)  # [N, F]
     old = _old_lists(space, validation, new)
     relevant = [items[~np.isin(items, new)] for items in old.relevant]
     before = recall_at_k(old.items, relevant, k=old.items.shape[1])

@@ -14,7 +14,7 @@ DECLARE
   v_dimension integer;
   v_content_dimension integer;
   v_neighbors integer;
-  v_plain integer;  -- coordinates that know no season: the two-tower part, or all without a blend
+  v_plain integer;  -- coordinates of which the mean is taken: the two-tower part, all without a blend
   v_rows bigint;
 BEGIN
   SELECT m.dimension, m.content_dimension, m.content_neighbors,
@@ -24,10 +24,11 @@ BEGIN
   IF v_content_dimension IS NULL THEN
     RETURN 0;  -- the model knows no content: a new item is found by its newness alone
   END IF;
-  -- A new item stands in the middle of the learned items whose content is like its own. Each counts
-  -- by the cube of the similarity, and a little by its popularity: what sells is what the new
-  -- item will be compared with. What one says by its associations counts more if it is of the
-  -- season ahead. The reference in Python: recs.learning.space.Space.place.
+  -- A new item's place in the two-tower space is the middle of the learned items whose content is
+  -- like its own. Each counts by the cube of the similarity, and a little by its popularity: what
+  -- sells is what the new item will be compared with. Its associations, and how far it is of the
+  -- season ahead, are what these neighbours predict. The reference in Python:
+  -- recs.learning.space.Space.place.
   EXECUTE format($q$
     WITH new AS MATERIALIZED (
       SELECT i.item_id,
@@ -44,20 +45,18 @@ BEGIN
         AND CASE WHEN $2 IS NULL THEN e.item_id IS NULL
                  ELSE i.item_id = ANY ($2) AND e.source IS DISTINCT FROM 'interactions' END
     ), placed AS (
-      SELECT n.item_id, n.content,
-             array_fill((1 / sum(k.weight))::real, ARRAY[$3])::vector
-               * sum((array_fill(k.weight, ARRAY[$4])
-                      || array_fill(k.weight * k.seasonality, ARRAY[$3 - $4]))::vector
-                     * k.embedding) AS mean,
-             array_fill((1 / sum(k.weight))::real, ARRAY[$3])::vector
-               * sum(array_fill(k.weight, ARRAY[$3])::vector * k.history) AS history
+      SELECT n.item_id, n.content, w.*
       FROM new n
       CROSS JOIN LATERAL (
-        SELECT e.embedding::vector AS embedding, e.history_embedding::vector AS history,
-               e.seasonality,
-               (e.similarity ^ 3 * greatest(coalesce(p.popularity, 0), 1e-3) ^ 0.1)::real AS weight
+        SELECT array_agg(e.embedding) AS embeddings, array_agg(e.history) AS histories,
+               array_agg(ln(e.seasonality)) AS log_seasonalities,
+               array_agg((e.similarity ^ 3
+                          * greatest(coalesce(p.popularity, 0), 1e-3) ^ 0.1)::real) AS weights,
+               CASE WHEN $3 > $4
+                 THEN recs.kriging_weights(array_agg(e.content), array_agg(e.similarity)) END AS kriging
         FROM (
-          SELECT x.item_id, x.embedding, x.history_embedding, x.seasonality,
+          SELECT x.item_id, x.embedding::vector AS embedding, x.history_embedding::vector AS history,
+                 x.content_embedding AS content, x.seasonality,
                  -(x.content_embedding::halfvec(%2$s) <#> n.content) AS similarity
           FROM recs.item_embeddings x
           WHERE x.tenant_id = $1 AND x.model_id = %1$s AND x.source = 'interactions'
@@ -68,24 +67,33 @@ BEGIN
         LEFT JOIN recs.item_popularity p
           ON p.tenant_id = $1 AND p.segment = '' AND p.item_id = e.item_id
         WHERE e.similarity > 0
-      ) k
+      ) a
+      CROSS JOIN LATERAL (
+        SELECT sum((array_fill(k.weight, ARRAY[$4]) || array_fill(k.kriging, ARRAY[$3 - $4]))::vector
+                   * k.embedding) AS embedding,
+               array_fill((1 / sum(k.weight))::real, ARRAY[$3])::vector
+                 * sum(array_fill(k.weight, ARRAY[$3])::vector * k.history) AS history,
+               exp(sum(k.kriging * k.log_seasonality))::real AS seasonality
+        FROM unnest(a.embeddings, a.histories, a.weights, a.kriging, a.log_seasonalities)
+          k (embedding, history, weight, kriging, log_seasonality)
+      ) w
       WHERE n.content IS NOT NULL
-      GROUP BY n.item_id, n.content
     )
     INSERT INTO recs.item_embeddings
       (tenant_id, model_id, item_id, embedding, history_embedding, content_embedding, source)
     SELECT $1, %1$s, p.item_id,
-           CASE WHEN m.tower_dimension IS NULL THEN l2_normalize(p.mean)
+           CASE WHEN m.tower_dimension IS NULL THEN l2_normalize(p.embedding)
            ELSE recs.limit_norm(
              -- The parts: two-tower model, associations, popularity (none yet), newness.
              array_fill((m.new_item_tower / m.embedding_scale)::real, ARRAY[m.tower_dimension])::vector
-               * l2_normalize(subvector(p.mean, 1, m.tower_dimension))
-             || subvector(p.mean, m.tower_dimension + 1, $3 - m.tower_dimension - 2)
+               * l2_normalize(subvector(p.embedding, 1, m.tower_dimension))
+             || array_fill(p.seasonality, ARRAY[$3 - m.tower_dimension - 2])::vector
+                  * subvector(p.embedding, m.tower_dimension + 1, $3 - m.tower_dimension - 2)
              || ARRAY[0, m.new_item_bias / m.embedding_scale]::real[]::vector) END::halfvec,
            p.history::halfvec, p.content, 'content'
     FROM placed p
     JOIN recs.models m ON m.tenant_id = $1 AND m.model_id = %1$s
-    WHERE vector_norm(p.mean) > 0
+    WHERE vector_norm(p.embedding) > 0
     ON CONFLICT (tenant_id, model_id, item_id) DO UPDATE
       SET embedding = excluded.embedding, history_embedding = excluded.history_embedding,
           content_embedding = excluded.content_embedding

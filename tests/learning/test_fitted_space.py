@@ -19,7 +19,7 @@ from recs.learning import (
 )
 from recs.learning.adjustments import fit_draw_strength
 from recs.learning.blend import Blend, Signals
-from recs.learning.cold_items import neighbor_weights
+from recs.learning.cold_items import find_neighbors
 from recs.learning.shrinkage import fit_draw
 from recs.learning.space import TAIL, compose
 from recs.learning.trained import TrainedModel, unit_rows
@@ -97,7 +97,7 @@ def test_a_user_nobody_trained_on_is_folded_in(space: Space, n: int) -> None:
 def test_a_new_item_is_found_by_users_of_what_it_is_like(space: Space) -> None:
     content = content_of()
     new = unit_rows(np.eye(N_GROUPS, dtype=np.float32))
-    placed = space.place(neighbor_weights(new, content))
+    placed = space.place(find_neighbors(new, content, np.ones(len(content), np.float32)))
     users = np.stack(
         [
             user_of(space, dict.fromkeys(range(group * SIZE, group * SIZE + 10), 1.0))

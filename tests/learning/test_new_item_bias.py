@@ -10,12 +10,11 @@ import scipy.sparse as sp
 
 from recs.learning import TIMELESS, Space, signals_of, train
 from recs.learning.blend import Blend
-from recs.learning.cold_items import neighbor_weights
+from recs.learning.cold_items import Neighbors, find_neighbors
 from recs.learning.interactions import Floats
 from recs.learning.space import (
     BIASES,
     COST,
-    POPULARITY_POWER,
     PRETENDED_NEW,
     compose,
     fit_new_item_bias,
@@ -52,21 +51,17 @@ def test_new_items_are_put_forward_until_old_ones_would_lose_more_than_they_may(
     drawn = np.random.default_rng(0).permutation(np.flatnonzero(space.learned))
     new = drawn[: int(PRETENDED_NEW * len(drawn))]
     rest = np.setdiff1d(drawn, new)
-    weights = neighbor_weights(
-        content[new],
-        content[rest],
-        popularity=np.maximum(signals.popularity[rest], 1e-3),
-        popularity_power=POPULARITY_POWER,
-    )
+    among = find_neighbors(content[new], content[rest], signals.popularity[rest])
     lay = np.zeros((len(rest), 240))
     lay[np.arange(len(rest)), rest] = 1
+    neighbors = Neighbors(sp.csr_matrix(among.mean @ lay), sp.csr_matrix(among.kriging @ lay))
 
     def recall(bias: float | None) -> float:
         items = space.item_embeddings.copy()
         items[new] = 0
         if bias is not None:
             biased = replace(space, blend=Blend(new_item_bias=bias))
-            items[new] = biased.place(sp.csr_matrix(weights @ lay))
+            items[new] = biased.place(neighbors)
         return slow_recall(space, items, validation, set(new.tolist()))
 
     least = (1 - COST) * recall(None)

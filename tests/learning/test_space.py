@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 
 from recs.learning.associations import Fading
 from recs.learning.blend import Blend, Signals
+from recs.learning.cold_items import Neighbors
 from recs.learning.space import (
     BIASES,
     TAIL,
@@ -40,28 +40,36 @@ def draw_known(seed: int, n_items: int, size: int) -> dict[int, float]:
     return dict(zip(items, generator.uniform(0.1, 2, size).tolist(), strict=True))
 
 
-def draw_neighbors(seed: int, n_items: int, n_new: int = 5) -> sp.csr_matrix:
-    """Weigh three neighbours of each new item; the last one has none."""
+def draw_neighbors(seed: int, n_items: int, n_new: int = 5) -> Neighbors:
+    """Weigh three neighbours of each new item in both ways; the last one has none."""
     generator = np.random.default_rng(seed)
-    dense = np.zeros((n_new, n_items))
-    for row in dense[:-1]:
-        row[generator.permutation(n_items)[:3]] = generator.dirichlet(np.ones(3))
-    return sp.csr_matrix(dense)
+    mean, kriging = np.zeros((n_new, n_items)), np.zeros((n_new, n_items))
+    for row, predictor in zip(mean[:-1], kriging[:-1], strict=True):
+        near = generator.permutation(n_items)[:3]
+        row[near] = generator.dirichlet(np.ones(3))
+        predictor[near] = generator.uniform(-0.2, 0.9, 3)
+    return Neighbors(sp.csr_matrix(mean), sp.csr_matrix(kriging))
 
 
-def slow_place(space: Space, signals: Signals, near: Mapping[int, float]) -> np.ndarray:
+def weights_of(neighbors: sp.csr_matrix, row: int) -> dict[int, float]:
+    return dict(zip(neighbors[row].indices, neighbors[row].data, strict=True))
+
+
+def slow_place(space: Space, signals: Signals, neighbors: Neighbors, row: int) -> np.ndarray:
     """Compute the vector of a new item before it is shortened to norm 1."""
-    blend = space.blend
+    blend, near = space.blend, weights_of(neighbors.mean, row)
     assert blend is not None
     tower = direction(weighted_sum(signals.tower.item_embeddings, near)) * blend.new_item_tower
-    associations = weighted_sum(signals.associations.items, seasonal(near, signals))
+    associations = slow_associations(signals, neighbors, row)
     parts = [space.tower_length * tower, associations, [0, blend.new_item_bias]]
     return np.concatenate(parts) / space.scale
 
 
-def seasonal(near: Mapping[int, float], signals: Signals) -> dict[int, float]:
-    """Weigh neighbours, whose weights sum to one, by the season."""
-    return {item: weight * float(signals.seasonality[item]) for item, weight in near.items()}
+def slow_associations(signals: Signals, neighbors: Neighbors, row: int) -> np.ndarray:
+    """Predict a new item's associations, and multiply them by the season predicted of it."""
+    predicts = weights_of(neighbors.kriging, row)
+    season = math.prod(float(signals.seasonality[item]) ** w for item, w in predicts.items())
+    return season * weighted_sum(signals.associations.items, predicts)
 
 
 @settings(deadline=None)
@@ -139,8 +147,7 @@ def test_placing_equals_a_slow_reference(seed: int, blend: Blend) -> None:
     neighbors = draw_neighbors(seed, 40)
     placed = space.place(neighbors)
     for row in range(4):
-        near = dict(zip(neighbors[row].indices, neighbors[row].data, strict=True))
-        expected = slow_place(space, signals, near)
+        expected = slow_place(space, signals, neighbors, row)
         if math.hypot(*expected) > 1:
             expected = direction(expected)
         np.testing.assert_allclose(placed[row], expected, atol=1e-5)
@@ -164,12 +171,12 @@ def test_a_new_item_is_scored_on_the_scale_of_the_others(
     sums = weighted_sum(signals.associations.history, known)
     speaks = direction(faded(sums, len(known), signals.associations))
     for row, product in enumerate((space.place(neighbors) @ user)[:4]):
-        near = dict(zip(neighbors[row].indices, neighbors[row].data, strict=True))
+        near = weights_of(neighbors.mean, row)
         guess = direction(weighted_sum(signals.tower.item_embeddings, near))
         score = blend.tower_weight * share * blend.new_item_tower * float(taste @ guess)
-        score += float(speaks @ weighted_sum(signals.associations.items, seasonal(near, signals)))
+        score += float(speaks @ slow_associations(signals, neighbors, row))
         score += blend.new_item_bias
-        score /= max(1, float(np.linalg.norm(slow_place(space, signals, near))))
+        score /= max(1, float(np.linalg.norm(slow_place(space, signals, neighbors, row))))
         assert factor * product == pytest.approx(score, abs=1e-5 * max(1, np.abs(old).max()))
 
 
@@ -179,11 +186,11 @@ def test_a_higher_bias_never_lowers_the_share_of_new_items_in_a_list(
     seed: int, blend: Blend, bias: float, more: float
 ) -> None:
     signals = noise(seed)
-    neighbors = draw_neighbors(seed, 40)[:4]
+    neighbors = draw_neighbors(seed, 40)
     counts = []
     for value in sorted((bias, more)):
         space = compose(signals, replace(blend, new_item_bias=value))
-        items = np.concatenate([space.item_embeddings, space.place(neighbors)])
+        items = np.concatenate([space.item_embeddings, space.place(neighbors)[:4]])
         users = np.stack([user_of(space, draw_known(seed + n, 40, n)) for n in range(12)])
         lists = np.argsort(-(users @ items.T), axis=1, kind="stable")[:, :10]
         counts.append((lists >= 40).sum(axis=1))
@@ -199,7 +206,7 @@ def test_without_a_blend_vectors_are_compared_as_they_are(seed: int) -> None:
     neighbors = draw_neighbors(seed, 40)
     placed = space.place(neighbors)
     for row in range(4):
-        near = dict(zip(neighbors[row].indices, neighbors[row].data, strict=True))
+        near = weights_of(neighbors.mean, row)
         expected = direction(weighted_sum(space.item_embeddings, near))
         np.testing.assert_allclose(placed[row], expected, atol=1e-6)
     assert not placed[4].any()
