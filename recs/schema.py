@@ -320,8 +320,8 @@ item_embeddings = Table(
     Column("content_embedding", HALFVEC(), comment="unit norm; NULL: the item has no content"),
     Column(
         "seasonality", REAL, nullable=False, server_default=text("1"),
-        comment="how much more of the item is wanted in the season ahead than of late: what its "
-        "associations count for a new item like it",
+        comment="how much more of the item is wanted in the season ahead than of late, and of "
+        "new items like it",
     ),
     Column(
         "source", Text, nullable=False, server_default=text("'content'"),

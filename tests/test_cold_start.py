@@ -92,6 +92,10 @@ def test_sql_encodes_and_places_an_item_as_the_reference_does(trained: Engine) -
     encoder = fit_encoder(before.content.frequencies, kinds.of(before.content.kinds))
     content = encoder.encode(before.content.frequencies)
     twin = before.item_ids.index("clock-4")
+    with trained.begin() as connection:  # a year of seasons, which the shop has not seen
+        connection.execute(
+            text("UPDATE recs.item_embeddings SET seasonality = 1.2 + hashtext(item_id) % 5 / 8.0")
+        )
     # The same words in the same number as an item that training knew.
     Recommender(trained).upsert_items([Item("twin", "black clock number4")])
     vectors = _vectors(trained)

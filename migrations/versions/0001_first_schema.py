@@ -318,8 +318,8 @@ def upgrade() -> None:
         ),
         sa.Column(
             "seasonality", sa.REAL, nullable=False, server_default=sa.text("1"),
-            comment="how much more of the item is wanted in the season ahead than of late: what "
-            "its associations count for a new item like it",
+            comment="how much more of the item is wanted in the season ahead than of late, and "
+            "of new items like it",
         ),
         sa.Column(
             "source", sa.Text, nullable=False, server_default=sa.text("'content'"),
