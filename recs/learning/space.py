@@ -38,7 +38,6 @@ from recs.metrics import recall_at_k
 
 TOWER_LENGTH = 0.5
 TAIL = 2  # popularity, newness
-SEASON_POWER = 1.5  # kriging draws a prediction of few to none, to a season of one
 PRETENDED_NEW = 0.05
 BIASES = tuple(np.linspace(0, 0.6, 25))
 USERS_PER_SIGNAL = 64  # it takes so many users to tell a signal of the graph from noise
@@ -150,8 +149,8 @@ class Space:
         """Compute the vectors of new items from those of learned ones, [M, F].
 
         The two-tower part is in the direction of their mean; associations are what they predict,
-        times the season that they predict to the power 1.5. An item without neighbours gets a zero
-        row. This is the reference for sql/functions/place_items.sql.
+        times the season that they predict. An item without neighbours gets a zero row. This is the
+        reference for sql/functions/place_items.sql.
         """
         mean = np.asarray(neighbors.mean @ self.item_embeddings, np.float32)
         if self.blend is None:
@@ -162,8 +161,7 @@ class Space:
         bias = np.full(len(mean), self.blend.new_item_bias / self.scale)
         rest = neighbors.kriging @ self.item_embeddings[:, self.tower_dimension : -TAIL]
         if self.seasonality is not None:
-            season = np.exp(SEASON_POWER * (neighbors.kriging @ np.log(self.seasonality)))
-            rest = rest * season[:, None]
+            rest = rest * np.exp(neighbors.kriging @ np.log(self.seasonality))[:, None]
         known = np.column_stack([tower, rest, np.zeros(len(mean)), bias]) * placed[:, None]
         return limit_norm(known.astype(np.float32))
 

@@ -73,7 +73,7 @@ BEGIN
                    * k.embedding) AS embedding,
                array_fill((1 / sum(k.weight))::real, ARRAY[$3])::vector
                  * sum(array_fill(k.weight, ARRAY[$3])::vector * k.history) AS history,
-               exp(1.5 * sum(k.kriging * k.log_seasonality))::real AS seasonality
+               exp(sum(k.kriging * k.log_seasonality))::real AS seasonality
         FROM unnest(a.embeddings, a.histories, a.weights, a.kriging, a.log_seasonalities)
           k (embedding, history, weight, kriging, log_seasonality)
       ) w

@@ -66,10 +66,10 @@ def slow_place(space: Space, signals: Signals, neighbors: Neighbors, row: int) -
 
 
 def slow_associations(signals: Signals, neighbors: Neighbors, row: int) -> np.ndarray:
-    """Predict a new item's associations, times the 1.5th power of the season predicted of it."""
+    """Predict a new item's associations, times the season that is predicted of it."""
     predicts = weights_of(neighbors.kriging, row)
     season = math.prod(float(signals.seasonality[item]) ** w for item, w in predicts.items())
-    return season**1.5 * weighted_sum(signals.associations.items, predicts)
+    return season * weighted_sum(signals.associations.items, predicts)
 
 
 @settings(deadline=None)
