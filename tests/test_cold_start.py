@@ -128,6 +128,18 @@ def test_sql_weighs_neighbours_as_the_reference_does(engine: Engine, seed: int, 
     np.testing.assert_allclose(weights, expected, atol=2e-3)
 
 
+@pytest.mark.parametrize("similarity", [0.0, 7e-12, 1e-9])
+def test_neighbours_that_are_hardly_like_an_item_weigh_nothing(
+    engine: Engine, similarity: float
+) -> None:
+    with engine.connect() as connection:
+        weights = connection.execute(
+            text("SELECT recs.kriging_weights(CAST(:contents AS halfvec[]), :similarities)"),
+            {"contents": ["[1,0]", "[0,1]"], "similarities": [similarity] * 2},
+        ).scalar_one()
+    assert weights == [0, 0]
+
+
 def test_terms_are_words_letters_of_the_title_and_attributes(engine: Engine) -> None:
     with engine.connect() as connection:
         rows = connection.execute(

@@ -23,7 +23,7 @@ BEGIN
   v_residual := ARRAY(SELECT (s.similarity ^ 2)::real FROM unnest(p_similarities) s (similarity))::vector;
   v_direction := v_residual;
   v_square := -(v_residual <#> v_residual);
-  v_enough := 1e-8 * v_square;
+  v_enough := greatest(1e-8 * v_square, 1e-30);  -- less than that is no number in single precision
   -- Conjugate gradients (Hestenes and Stiefel 1952): the kernel with its noise is positive definite,
   -- and a product of a matrix with a vector is a row's inner product each. Some twenty steps.
   FOR i IN 1 .. 2 * v_count LOOP
