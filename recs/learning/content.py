@@ -37,7 +37,7 @@ class ContentEncoder:
     Args:
         idf: ln((1 + I) / (1 + df_t)) + 1, [T].
         term_vectors: g V, the leading right singular vectors of the TF-IDF matrix, each term's
-            times what it counts by its kind, [T, C].
+            times what it counts, [T, C].
     """
 
     idf: Floats
@@ -53,7 +53,7 @@ class ContentEncoder:
 
 def fit_encoder(
     frequencies: sp.csr_matrix,
-    kind_weights: Floats | None = None,
+    counts: Floats | None = None,
     *,
     dimension: int = DIMENSION,
     seed: int = 0,
@@ -64,10 +64,11 @@ def fit_encoder(
     description counts no more than a short one.
 
     Args:
-        kind_weights: g, what each term counts by its kind, [T]; ones if left out.
+        counts: g, what each term counts, [T], by its kind and by itself (`term_kinds` and
+            `term_weights`); ones if left out.
     """
     idf = inverse_document_frequencies(frequencies)
-    g = np.ones(len(idf), np.float32) if kind_weights is None else kind_weights
+    g = np.ones(len(idf), np.float32) if counts is None else counts
     size = min(dimension, *(n - 1 for n in frequencies.shape))
     if size < 1:
         return ContentEncoder(idf, np.ones((frequencies.shape[1], 1), np.float32))

@@ -56,7 +56,7 @@ class UserVectors:
 class TermVectors:
     """The content encoder: `embedding` [T, C] and `inverse_document_frequency` [T] of terms.
 
-    An embedding holds what its term counts by its kind, see recs.learning.term_kinds.
+    An embedding holds what its term counts, see recs.learning.term_kinds and term_weights.
     """
 
     terms: Sequence[str]

@@ -19,4 +19,4 @@ AS $$
 $$;
 
 COMMENT ON FUNCTION recs.encode_content(text, bigint, text, text, jsonb, regconfig) IS
-  'An item''s content vector under a model version''s encoder: the normalised sum of (1 + ln tf) * idf * term vector, which holds what the term counts by its kind. NULL: it has no term that the encoder knows.';
+  'An item''s content vector under a model version''s encoder: the normalised sum of (1 + ln tf) * idf * term vector, which holds what the term counts. NULL: it has no term that the encoder knows.';
