@@ -108,6 +108,39 @@ def test_sql_encodes_and_places_an_item_as_the_reference_does(trained: Engine) -
     assert vectors["twin"][0] == pytest.approx(serving[0].place(neighbors)[0], abs=5e-3)
 
 
+def test_a_word_that_tells_what_is_bought_together_counts_more_than_one_that_does_not(
+    engine: Engine,
+) -> None:
+    random = np.random.default_rng(0)
+    items, groups = 240, 30
+    prints = random.permutation(items) % groups
+    shop = Recommender(engine)
+    shop.upsert_items(Item(f"{n}", f"t{n % groups:02}x p{prints[n]:02}y") for n in range(items))
+    shop.record_interactions(
+        Interaction(
+            f"user-{user}",
+            f"{user % groups + groups * n}",
+            occurred_at=FIRST + int(random.integers(0, 100)) * DAY,
+        )
+        for user in range(600)
+        for n in random.choice(items // groups, 4, replace=False).tolist()
+    )
+    config = TrainingConfig(
+        dimension=16, max_epochs=2, timescales=(Timescale(90.0, 90.0),), device="cpu"
+    )
+    pipeline.train_model(engine, config=config, force=True)
+    with engine.connect() as connection:
+        counts = {
+            term: float(count)
+            for term, count in connection.execute(
+                text("SELECT term, l2_norm(embedding) FROM recs.content_terms")
+            )
+        }
+    telling = [counts[f"t{n:02}x"] for n in range(groups)]
+    misleading = [counts[f"p{n:02}y"] for n in range(groups)]
+    assert min(telling) > 1 > max(misleading)  # what both count by their kind
+
+
 @pytest.mark.parametrize("seed", range(4))
 @pytest.mark.parametrize("count", [1, 3, 40])
 def test_sql_weighs_neighbours_as_the_reference_does(engine: Engine, seed: int, count: int) -> None:
