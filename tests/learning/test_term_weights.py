@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
+import torch
 
+from recs.learning import term_weights
 from recs.learning.interactions import Floats
 from recs.learning.term_weights import fit_term_weights
 
@@ -103,6 +105,21 @@ def test_where_terms_say_nothing_they_count_alike() -> None:
     shuffled = np.random.default_rng(1).permutation(vectors)
     telling, misleading, _ = thirds(fit_term_weights(frequencies, ones(frequencies), shuffled))
     assert abs(np.log(telling).mean() - np.log(misleading).mean()) < 0.1
+
+
+def test_the_slope_by_factors_is_what_automatic_differentiation_finds() -> None:
+    frequencies, _ = catalog(240)
+    generator = np.random.default_rng(0)
+    slope = generator.normal(size=(240, 240)).astype(np.float32)
+    theta = torch.from_numpy(
+        generator.normal(scale=0.3, size=frequencies.shape[1])
+    ).requires_grad_()
+    rows = torch.from_numpy(frequencies.toarray()) * torch.exp(theta)
+    unit = rows / rows.norm(dim=1, keepdim=True)
+    (expected,) = torch.autograd.grad((unit @ unit.T * torch.from_numpy(slope)).sum(), theta)
+    sparse = term_weights._unit(frequencies, torch.exp(theta).detach().numpy().astype(np.float32))
+    np.testing.assert_allclose(sparse.toarray(), unit.detach().numpy(), atol=1e-6)
+    np.testing.assert_allclose(term_weights._slope(sparse, slope), expected, atol=1e-4)
 
 
 def test_fitting_twice_gives_the_same_factors() -> None:
