@@ -12,6 +12,7 @@ from enum import IntEnum
 import numpy as np
 import scipy.sparse as sp
 from sklearn.decomposition import TruncatedSVD
+from sklearn.preprocessing import normalize
 
 from recs.learning.interactions import Floats
 from recs.learning.trained import unit_rows
@@ -65,7 +66,7 @@ def fit_encoder(
 
     Args:
         counts: g, what each term counts, [T], by its kind and by itself (`term_kinds` and
-            `term_weights`); ones if left out.
+            `term_factors`); ones if left out.
     """
     idf = inverse_document_frequencies(frequencies)
     g = np.ones(len(idf), np.float32) if counts is None else counts
@@ -98,6 +99,4 @@ def term_weights(frequencies: sp.csr_matrix, idf: Floats) -> sp.csr_matrix:
 
 def unit_term_weights(frequencies: sp.csr_matrix, idf: Floats) -> sp.csr_matrix:
     """Compute the rows of `term_weights`, scaled to norm 1, [I, T]."""
-    weights = term_weights(frequencies, idf)
-    norms = np.sqrt(np.asarray(weights.multiply(weights).sum(axis=1)).ravel())
-    return sp.csr_matrix(sp.diags(1 / np.maximum(norms, 1e-12)) @ weights)
+    return sp.csr_matrix(normalize(term_weights(frequencies, idf)))

@@ -27,8 +27,8 @@ from recs.learning import (
 from recs.learning.blend import Signals
 from recs.learning.content import fit_encoder
 from recs.learning.interactions import Floats
+from recs.learning.term_factors import fit_term_factors
 from recs.learning.term_kinds import KindWeights, fit_kind_weights
-from recs.learning.term_weights import fit_term_weights
 from recs.learning.trained import unit_rows
 from recs.training import active, gate, publishing, reading, versions
 from recs.training.indexing import IndexOptions
@@ -187,7 +187,7 @@ def _encode(
         signals.associations,
     )
     weights = fitted.of(kinds)
-    weights *= fit_term_weights(content.frequencies, weights, signals.associations.items, seed=seed)
+    weights *= fit_term_factors(content.frequencies, weights, signals.associations.items, seed=seed)
     encoder = fit_encoder(content.frequencies, weights, seed=seed)
     counted = np.flatnonzero(weights)  # SQL need not know terms that count nothing
     terms = TermVectors(

@@ -56,7 +56,7 @@ class UserVectors:
 class TermVectors:
     """The content encoder: `embedding` [T, C] and `inverse_document_frequency` [T] of terms.
 
-    An embedding holds what its term counts, see recs.learning.term_kinds and term_weights.
+    An embedding holds what its term counts, see recs.learning.term_kinds and term_factors.
     """
 
     terms: Sequence[str]

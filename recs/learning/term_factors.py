@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 import scipy.sparse as sp
 import torch
+from sklearn.preprocessing import normalize
 
 from recs.learning.cold_items import KRIGING_POWER, NOISE
 from recs.learning.content import inverse_document_frequencies, term_weights
@@ -25,7 +26,7 @@ ENOUGH = 200  # items
 SAMPLE = 20_000  # items that are looked at, at most
 
 
-def fit_term_weights(
+def fit_term_factors(
     frequencies: sp.csr_matrix, weights: Floats, item_vectors: Floats, *, seed: int = 0
 ) -> Floats:
     """Learn what to multiply `weights` by so that items are predicted best by what is like them.
@@ -70,7 +71,8 @@ def fit_term_weights(
     optimizer = torch.optim.Adam([theta], lr=RATE)
     for step in range(STEPS):
         some = random.permutation(len(items))[:ITEMS]
-        unit = _unit(sp.csr_matrix(terms[some]), torch.exp(theta).numpy())
+        weighted = terms[some].multiply(torch.exp(theta).numpy()[None, :])
+        unit = normalize(sp.csr_matrix(weighted, dtype=np.float32))
         cosines = torch.from_numpy((unit @ unit.T).toarray()).requires_grad_()
         (by_cosines,) = torch.autograd.grad(_left(cosines, targets[some]) / scale, cosines)
         slope = _slope(unit, by_cosines.numpy()) * judged
@@ -79,13 +81,6 @@ def fit_term_weights(
         if step >= STEPS - KEPT:
             mean += theta / KEPT
     return torch.exp(mean).numpy()
-
-
-def _unit(terms: sp.csr_matrix, factors: Floats) -> sp.csr_matrix:
-    """Scale terms [n, T] by their factors, and then rows to norm 1."""
-    rows = terms.multiply(factors[None, :]).tocsr()
-    norms = np.sqrt(np.asarray(rows.multiply(rows).sum(axis=1)).ravel())
-    return sp.csr_matrix(sp.diags(1 / norms) @ rows, dtype=np.float32)
 
 
 def _left(cosines: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
