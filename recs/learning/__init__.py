@@ -2,7 +2,8 @@
 
 from recs.learning.config import TIMELESS, Timescale, TrainingConfig
 from recs.learning.interactions import Interactions
-from recs.learning.space import PooledUsers, Space, fit_space, signals_of
+from recs.learning.signals import signals_of
+from recs.learning.space import PooledUsers, Space, fit_space
 from recs.learning.trained import TrainedModel
 from recs.learning.trainer import Progress, train
 

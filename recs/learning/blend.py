@@ -11,11 +11,11 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recs.learning.associations import Associations
 from recs.learning.catalog_defaults import SHOP, catalog_defaults
 from recs.learning.choice import nearest_good
 from recs.learning.interactions import Floats, Interactions
-from recs.learning.trained import TrainedModel, unit_rows
+from recs.learning.signals import Signals
+from recs.learning.trained import unit_rows
 from recs.learning.validation import Validation
 from recs.metrics import hits_at_k, ndcg_of_hits, recall_at_k, recall_of_hits
 
@@ -80,19 +80,6 @@ class Blend:
 
 
 @dataclass(frozen=True)
-class Signals:
-    """What is blended: vectors of a two-tower model, associations [I, A] and popularity [I].
-
-    seasonality [I] is for new items: see there.
-    """
-
-    tower: TrainedModel
-    associations: Associations
-    popularity: Floats
-    seasonality: Floats
-
-
-@dataclass(frozen=True)
 class Situation:
     """Users as far as they are known, and what they did next.
 
@@ -141,8 +128,7 @@ def fit_blend(
     }
     if not pools:
         return default
-    judges = len(pools[min(pools)].sizes)
-    tolerance = TOLERANCE if interactions.has_times else min(TOLERANCE, NOISE / math.sqrt(judges))
+    tolerance = noise(len(pools[min(pools)].sizes), dated=interactions.has_times)
     if momentary and 0 in pools:
         towers = _choose(tower_blends(default), pools, default, tolerance)
         best = max(popularity_blends(towers), key=pools[0].value)
@@ -159,12 +145,19 @@ def fit_blend(
     return replace(best, curve=curve)
 
 
-def best_value(validation: Validation, signals: Signals, blends: Sequence[Blend]) -> float | None:
+def noise(judges: int, *, dated: bool) -> float:
+    """Return what share of the verdict of so many users says nothing of what is asked for later."""
+    return TOLERANCE if dated else min(TOLERANCE, NOISE / math.sqrt(judges))
+
+
+def best_value(
+    validation: Validation, signals: Signals, blends: Sequence[Blend], *, users: int = FEW_USERS
+) -> float | None:
     """Compute recall@20 + ndcg@20 of the slice's regular users, by the blend best for them.
 
-    None where these users are under 30.
+    None where these users are under 30; of more than `users`, some judge.
     """
-    situation = _slice(validation, signals.tower.half_life_days, FEW_USERS)
+    situation = _slice(validation, signals.tower.half_life_days, users)
     if len(situation.relevant) < ENOUGH_USERS:
         return None
     pool = _Pool.of(situation, signals)

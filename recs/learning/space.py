@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
@@ -18,21 +17,14 @@ from recs.learning.adjustments import (
     faded,
     fit_draw_strength,
     fit_popularity_half_life,
+    fit_resolution,
 )
-from recs.learning.associations import (
-    Fading,
-    fit_associations,
-    fit_low_pass,
-    join,
-    noise_edge,
-)
-from recs.learning.blend import Blend, Signals, fit_blend
-from recs.learning.catalog_defaults import catalog_defaults
+from recs.learning.associations import Fading
+from recs.learning.blend import Blend, fit_blend
 from recs.learning.cold_items import Neighbors, find_neighbors
 from recs.learning.interactions import Floats, Interactions
-from recs.learning.popularity import popularity
-from recs.learning.seasonality import seasonality
-from recs.learning.trained import TrainedModel, unit_rows
+from recs.learning.signals import USUAL, Resolution, Signals, signals_of
+from recs.learning.trained import unit_rows
 from recs.learning.validation import K, Validation, seen_pairs
 from recs.metrics import recall_at_k
 
@@ -40,12 +32,9 @@ TOWER_LENGTH = 0.5
 TAIL = 2  # popularity, newness
 PRETENDED_NEW = 0.05
 BIASES = tuple(np.linspace(0, 0.6, 25))
-USERS_PER_SIGNAL = 64  # it takes so many users to tell a signal of the graph from noise
 COST = 0.003  # of recall on old items, that new ones may take
 USERS = 1000
 BLOCK = 16_384  # users summed up at once
-# Where interest fades, what comes next differs from what was seen by more than chance.
-RIDGE_OF_FADING = 2.0  # edges of the noise; else one
 
 
 @dataclass(frozen=True)
@@ -92,6 +81,7 @@ class Space:
             new items are multiplied by as far as they are like it; ones if left out.
         draw_strength: how far content drew learned items, of as far as the catalog shows chance.
         popularity_half_life_days: of an interaction in popularity; None: as in a history.
+        resolution: how closely associations are read.
     """
 
     item_embeddings: Floats
@@ -106,6 +96,7 @@ class Space:
     seasonality: Floats | None = None
     draw_strength: float = 0.0
     popularity_half_life_days: float | None = None
+    resolution: Resolution = USUAL
 
     def pool(
         self, interactions: Interactions, users: NDArray[np.int64] | None = None
@@ -186,7 +177,9 @@ def fit_space(
     trial, strength, days = None, STRENGTHS[0], None
     blend = Blend.of_catalog(interactions.n_items)
     if validation is not None and signals.tower.trial is not None and len(validation.users):
-        tried = signals_of(validation.train, signals.tower.trial)
+        tried = fit_resolution(validation, signals_of(validation.train, signals.tower.trial))
+        if tried.resolution != signals.resolution:
+            signals = signals_of(interactions, signals.tower, tried.resolution)
         days = fit_popularity_half_life(validation, tried)
         tried = faded(tried, validation.train, days)
         if content is not None:
@@ -236,6 +229,7 @@ def compose(signals: Signals, blend: Blend) -> Space:
         tower_length=TOWER_LENGTH,
         fading=associations.fading,
         seasonality=signals.seasonality,
+        resolution=signals.resolution,
     )
 
 
@@ -324,38 +318,3 @@ def _merge(old: _OldLists, new: NDArray[np.int64], scores: Floats) -> NDArray[np
     items = np.concatenate([old.items, np.broadcast_to(new, scores.shape)], axis=1)
     best = np.argpartition(-both, k - 1, axis=1)[:, :k]
     return np.take_along_axis(items, best, axis=1)
-
-
-def signals_of(interactions: Interactions, tower: TrainedModel) -> Signals:
-    """Compute what goes with a two-tower model: associations and popularity, as fast in fading.
-
-    What associations predict fades twice as fast as what they predict it from: a fashion passes,
-    a taste stays. EASE and the low-pass filter of the graph stand side by side: in a shop the
-    filter is for newcomers and fades, in a large catalog it is the greater part. EASE's ridge is
-    the edge of what chance would be, or twice that where interest fades.
-    """
-    half_life, config = tower.half_life_days, tower.config
-    weights, targets = (
-        interactions.matrix(interactions.history_weights(days))
-        for days in (half_life, half_life / 2)
-    )
-    suited, unit = catalog_defaults(interactions.n_items), config.association_dimension
-    dimension = min(int(unit * suited.ease_factor), interactions.n_items)
-    ridge = noise_edge(weights) * (1.0 if math.isinf(half_life) else RIDGE_OF_FADING)
-    n_users = int((interactions.lengths > 0).sum())
-    n_signals = min(int(unit * suited.low_pass_factor), n_users // USERS_PER_SIGNAL)
-    associations = join(
-        fit_low_pass(weights, dimension=n_signals, seed=config.seed),
-        fit_associations(weights, targets, dimension=dimension, ridge=ridge, seed=config.seed),
-        weights,
-        share=suited.low_pass_share,
-        detail_dimension=max(0, dimension - int(unit * suited.coarse_factor)),
-        support=suited.association_support,
-    )
-    return Signals(
-        tower=tower,
-        associations=associations,
-        popularity=popularity(interactions, half_life_days=half_life),
-        # Over what associations predict, so that their length comes to mean the season ahead.
-        seasonality=seasonality(interactions, half_life_days=half_life / 2),
-    )

@@ -24,9 +24,9 @@ from recs.learning import (
     signals_of,
     train,
 )
-from recs.learning.blend import Signals
 from recs.learning.content import fit_encoder
 from recs.learning.interactions import Floats
+from recs.learning.signals import Signals
 from recs.learning.term_factors import fit_term_factors
 from recs.learning.term_kinds import KindWeights, fit_kind_weights
 from recs.learning.trained import unit_rows
@@ -248,6 +248,7 @@ def _publication(
             "gate": gate_figures,
             "term_kinds": asdict(encoded.kinds) if encoded.kinds else {},
             "draw_strength": space.draw_strength,
+            "resolution": asdict(space.resolution),
             "cold_start_curve": space.blend.curve if space.blend else {},
             "epochs": model.metrics["epochs"],
             "seconds": model.metrics["seconds"],

@@ -8,8 +8,9 @@ import numpy as np
 
 from recs.learning import TIMELESS, Space, TrainedModel, TrainingConfig
 from recs.learning.associations import Associations, Fading
-from recs.learning.blend import Blend, Signals
+from recs.learning.blend import Blend
 from recs.learning.interactions import Floats
+from recs.learning.signals import Signals
 from recs.learning.trained import unit_rows
 
 SMALLEST = 1e-6  # no |v| counts as less

@@ -6,14 +6,20 @@ from dataclasses import replace
 from functools import cache
 
 import numpy as np
+import pytest
 
-from recs.learning import Interactions, Timescale, fit_space, signals_of, train
-from recs.learning.adjustments import fit_draw_strength, fit_popularity_half_life
-from recs.learning.blend import Signals
+from recs.learning import Interactions, Space, Timescale, adjustments, fit_space, signals_of, train
+from recs.learning.adjustments import (
+    fit_draw_strength,
+    fit_popularity_half_life,
+    fit_resolution,
+)
+from recs.learning.blend import Blend
 from recs.learning.interactions import decay
 from recs.learning.popularity import popularity
 from recs.learning.shrinkage import Draw
-from recs.learning.space import TAIL
+from recs.learning.signals import FINE, Signals
+from recs.learning.space import TAIL, compose
 from recs.learning.trained import TrainedModel, unit_rows
 from recs.learning.validation import Validation
 from tests.learning.planted import SIZE, SMALL, held, planted
@@ -80,6 +86,78 @@ def test_too_few_regulars_leave_popularity_as_it_is() -> None:
     _, validation, signals = tried(shop(lasting=False))
     few = replace(validation, users=validation.users[:29], held_out=validation.held_out[:29])
     assert fit_popularity_half_life(few, signals) is None
+
+
+def pairs(*, n_pairs: int = 120, dated: bool = False) -> Interactions:
+    """Items go in twos, and whoever takes one takes the other: more detail than dimensions."""
+    random = np.random.default_rng(5)
+    drawn = random.random((N_USERS, n_pairs)).argsort(axis=1)[:, :6]
+    item = np.concatenate([2 * drawn, 2 * drawn + 1], axis=1)
+    item = random.permuted(item, axis=1)
+    days = np.tile(np.arange(12.0), N_USERS) + random.uniform(0, 100, N_USERS).repeat(12)
+    return Interactions.from_pairs(
+        np.arange(N_USERS, dtype=np.int32).repeat(12),
+        item.ravel().astype(np.int32),
+        n_users=N_USERS,
+        n_items=2 * n_pairs,
+        last_occurred_at=days if dated else None,
+    )
+
+
+COARSE = replace(SMALL, association_dimension=8)  # of EASE 32
+
+
+def slice_of(data: Interactions) -> tuple[TrainedModel, Validation, Signals]:
+    model, validation = train(data, config=COARSE), held(data)
+    assert model.trial is not None
+    return model, validation, signals_of(validation.train, model.trial)
+
+
+def test_what_goes_in_twos_is_read_more_finely_and_served_so() -> None:
+    data = pairs()
+    model, validation, signals = slice_of(data)
+    finer = fit_resolution(validation, signals)
+    assert finer.resolution == FINE
+    usual = signals_of(data, model)
+    width, wider = (s.associations.items.shape[1] for s in (usual, finer))
+    assert wider - width == 32
+    space, trial = fit_space(data, usual, validation)
+    assert trial is not None
+    tower = model.item_embeddings.shape[1]
+    assert space.item_embeddings.shape[1] == trial.item_embeddings.shape[1] == tower + wider + TAIL
+    assert space.fading.detail_dimension == 64 - 2
+    assert space.resolution == FINE
+    assert partners_found(space, data) > 1.2 * partners_found(compose(usual, Blend()), data)
+
+
+def partners_found(space: Space, data: Interactions) -> float:
+    """Return the share of users of one item whose best other item is the one that goes with it."""
+    items = np.arange(data.n_items)
+    ones = np.ones(len(items), np.int32)
+    scores = space.users(space.history_embeddings, ones) @ space.item_embeddings.T
+    np.fill_diagonal(scores, -np.inf)
+    return float((scores.argmax(axis=1) == items ^ 1).mean())
+
+
+def test_detail_is_not_looked_for_where_it_is_dated_or_the_catalog_large(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    _, validation, signals = slice_of(pairs(dated=True))
+    assert fit_resolution(validation, signals) is signals
+    _, validation, signals = slice_of(pairs())
+    monkeypatch.setattr(adjustments, "LARGE_CATALOG", 240)
+    assert fit_resolution(validation, signals) is signals
+
+
+def test_detail_that_serves_nobody_better_is_left_out() -> None:
+    _, validation, signals = slice_of(planted(predictability=0.9, n_users=320))
+    assert fit_resolution(validation, signals) is signals
+
+
+def test_too_few_regulars_leave_the_resolution_as_it_is() -> None:
+    _, validation, signals = slice_of(pairs())
+    few = replace(validation, users=validation.users[:29], held_out=validation.held_out[:29])
+    assert fit_resolution(few, signals) is signals
 
 
 @cache

@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from recs.learning import TIMELESS, Interactions, TrainingConfig, train
 from recs.learning.associations import Associations, fit_associations
-from recs.learning.blend import KNOWN_ITEMS, Blend, Signals, fit_blend, replay
+from recs.learning.blend import KNOWN_ITEMS, Blend, fit_blend, replay
 from recs.learning.popularity import popularity
+from recs.learning.signals import Signals
 from recs.learning.trained import unit_rows
 from recs.learning.validation import Validation, hold_out
 from recs.metrics import ndcg_at_k, recall_at_k

@@ -18,9 +18,10 @@ from recs.learning import (
     train,
 )
 from recs.learning.adjustments import fit_draw_strength
-from recs.learning.blend import Blend, Signals
+from recs.learning.blend import Blend
 from recs.learning.cold_items import find_neighbors
 from recs.learning.shrinkage import fit_draw
+from recs.learning.signals import Signals
 from recs.learning.space import TAIL, compose
 from recs.learning.trained import TrainedModel, unit_rows
 from recs.learning.validation import Validation

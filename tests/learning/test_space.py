@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from recs.learning.associations import Fading
-from recs.learning.blend import Blend, Signals
+from recs.learning.blend import Blend
 from recs.learning.cold_items import Neighbors
+from recs.learning.signals import Signals
 from recs.learning.space import (
     BIASES,
     TAIL,
