@@ -8,7 +8,16 @@ from functools import cache
 import numpy as np
 import pytest
 
-from recs.learning import Interactions, Space, Timescale, adjustments, fit_space, signals_of, train
+from recs.learning import (
+    Interactions,
+    Space,
+    Timescale,
+    TrainingConfig,
+    adjustments,
+    fit_space,
+    signals_of,
+    train,
+)
 from recs.learning.adjustments import (
     fit_draw_strength,
     fit_popularity_half_life,
@@ -46,8 +55,10 @@ def shop(*, lasting: bool) -> Interactions:
     )
 
 
-def tried(data: Interactions) -> tuple[TrainedModel, Validation, Signals]:
-    model, validation = train(data, config=SLOW), held(data)
+def tried(
+    data: Interactions, config: TrainingConfig = SLOW
+) -> tuple[TrainedModel, Validation, Signals]:
+    model, validation = train(data, config=config), held(data)
     assert model.trial is not None
     return model, validation, signals_of(validation.train, model.trial)
 
@@ -107,15 +118,9 @@ def pairs(*, n_pairs: int = 120, dated: bool = False) -> Interactions:
 COARSE = replace(SMALL, association_dimension=8)  # of EASE 32
 
 
-def slice_of(data: Interactions) -> tuple[TrainedModel, Validation, Signals]:
-    model, validation = train(data, config=COARSE), held(data)
-    assert model.trial is not None
-    return model, validation, signals_of(validation.train, model.trial)
-
-
 def test_what_goes_in_twos_is_read_more_finely_and_served_so() -> None:
     data = pairs()
-    model, validation, signals = slice_of(data)
+    model, validation, signals = tried(data, COARSE)
     finer = fit_resolution(validation, signals)
     assert finer.resolution == FINE
     usual = signals_of(data, model)
@@ -142,20 +147,20 @@ def partners_found(space: Space, data: Interactions) -> float:
 def test_detail_is_not_looked_for_where_it_is_dated_or_the_catalog_large(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    _, validation, signals = slice_of(pairs(dated=True))
+    _, validation, signals = tried(pairs(dated=True), COARSE)
     assert fit_resolution(validation, signals) is signals
-    _, validation, signals = slice_of(pairs())
+    _, validation, signals = tried(pairs(), COARSE)
     monkeypatch.setattr(adjustments, "LARGE_CATALOG", 240)
     assert fit_resolution(validation, signals) is signals
 
 
 def test_detail_that_serves_nobody_better_is_left_out() -> None:
-    _, validation, signals = slice_of(planted(predictability=0.9, n_users=320))
+    _, validation, signals = tried(planted(predictability=0.9, n_users=320), COARSE)
     assert fit_resolution(validation, signals) is signals
 
 
 def test_too_few_regulars_leave_the_resolution_as_it_is() -> None:
-    _, validation, signals = slice_of(pairs())
+    _, validation, signals = tried(pairs(), COARSE)
     few = replace(validation, users=validation.users[:29], held_out=validation.held_out[:29])
     assert fit_resolution(few, signals) is signals
 
