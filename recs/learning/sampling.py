@@ -61,6 +61,7 @@ class Sampler:
         self._generator = generator
         self._users = np.flatnonzero(interactions.lengths >= 2)
         self._by_time = timescale.later_from_earlier and interactions.has_times
+        self._moments = _moments(interactions, by_time=self._by_time)
         self._batch_size = max(16, min(config.batch_size, len(self._users) // 10))
         self._target_weights = target_weights(interactions, timescale)
         self._history_scale = 1 / max(
@@ -115,10 +116,11 @@ class Sampler:
 
     def _split(self, rows: _Rows) -> Mask:
         """Draw which rows are input: a share of each user's, at least one and not all."""
-        draws = self._generator.random(len(rows.index))
-        # Within one moment the order is drawn anew, else a basket would always part in one place.
-        moments = self._interactions.first_occurred_at[rows.index] if self._by_time else draws
-        order = np.lexsort((draws, moments, rows.user))
+        # Rows stand in the order of time. Within one moment it is drawn anew, else a basket would
+        # always part in one place; where time says nothing, within each user.
+        moments = self._moments[rows.index]
+        begins = np.diff(moments, prepend=-1) != 0
+        order = np.argsort(np.cumsum(begins) + self._generator.random(len(moments)))
         rank = np.empty(len(order), np.int64)
         rank[order] = np.arange(len(order)) - np.repeat(rows.start, rows.length)
         share = self._generator.uniform(*self._config.history_share, len(rows.length))
@@ -172,6 +174,14 @@ def target_chances(
     position = (rank + 0.5) / np.maximum(interactions.lengths[interactions.user], 1)
     chance = np.clip((position - low) / max(high - low, 1e-12), 0, 1)
     return (eligible * chance).astype(np.float32)
+
+
+def _moments(interactions: Interactions, *, by_time: bool) -> Indices:
+    """Number the moments at which somebody did something, or else the users, [N]."""
+    begins = np.diff(interactions.user, prepend=-1) != 0
+    if by_time:
+        begins |= np.diff(interactions.first_occurred_at, prepend=-np.inf) != 0
+    return np.cumsum(begins)
 
 
 def _rows_of(interactions: Interactions, users: Indices) -> _Rows:
