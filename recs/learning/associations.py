@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
+from recs.learning.blocks import CPU, Blocks
 from recs.learning.graph import Graph
 from recs.learning.interactions import Floats
 from recs.learning.subspace import leading_eigenvectors
@@ -25,8 +27,6 @@ DIMENSION = 128
 RANK_FACTOR = 2  # rank of the SVD, times the dimension
 TURNS = 4  # in which the diagonal is found
 CELLS = 1 << 24  # of users by signals held at once
-
-Matrix = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -89,6 +89,7 @@ def fit_associations(
     rank: int | None = None,
     ridge: float | None = None,
     seed: int = 0,
+    device: torch.device = CPU,
 ) -> Associations:
     """Fit EASE (Steck 2019) in low rank to weights X [U, I]; time and memory are linear in both.
 
@@ -107,22 +108,21 @@ def fit_associations(
     """
     ridge = noise_edge(weights) if ridge is None else ridge
     size = min(rank or RANK_FACTOR * dimension, *weights.shape)
+    known = Blocks.of(weights, device)
+    wanted = known if targets is None else Blocks.of(targets, device)
     # S^2 [R] and V [I, R] from X^T X: U, which has a row for every user, is never laid out.
     squares, vectors = leading_eigenvectors(
-        partial(_through, weights, weights),
-        size,
-        n=weights.shape[1],
-        seed=seed,
-        dtype=np.float64,
+        known.through, size, n=weights.shape[1], seed=seed, device=device
     )
     shrinkage = squares / (squares + ridge)  # f
-    projected = _through(weights, weights if targets is None else targets, vectors)  # Y^T X V
+    projected = known.through(vectors, wanted)  # Y^T X V
     mixed = (projected / (squares + ridge)).T  # [R, I]
-    inverse_diagonal = np.maximum(1 - np.square(vectors) @ shrinkage, 1e-6) / ridge  # P_jj
-    multiplier = np.einsum("ir,ri->i", vectors, mixed) / inverse_diagonal  # m
-    mixed += shrinkage[:, None] * vectors.T * (multiplier / ridge)
-    matrix = _Ease(vectors.astype(np.float32), mixed.astype(np.float32))
-    return Associations(*matrix.factors(min(dimension, weights.shape[1]), seed=seed))
+    inverse_diagonal = (1 - vectors.square() @ shrinkage).clamp_min(1e-6) / ridge  # P_jj
+    multiplier = _diagonal(vectors, mixed) / inverse_diagonal  # m
+    mixed = mixed + shrinkage[:, None] * vectors.T * (multiplier / ridge)
+    matrix = _Ease(vectors, mixed)
+    history, items = matrix.factors(min(dimension, weights.shape[1]), seed=seed)
+    return Associations(history.cpu().numpy(), items.cpu().numpy())
 
 
 def noise_edge(weights: sp.csr_matrix) -> float:
@@ -140,18 +140,12 @@ def noise_edge(weights: sp.csr_matrix) -> float:
     return squares / n_items * (1 + math.sqrt(n_items / n_users)) ** 2
 
 
-def _through(weights: sp.csr_matrix, targets: sp.csr_matrix, values: Matrix) -> Matrix:
-    """Compute Y^T X values, [I, K], a block of users at a time."""
-    total = np.zeros_like(values)
-    step = max(1, CELLS // values.shape[1])
-    for start in range(0, weights.shape[0], step):
-        block = slice(start, start + step)
-        total += targets[block].T @ (weights[block] @ values)
-    return total
-
-
 def fit_low_pass(
-    weights: sp.csr_matrix, *, dimension: int = DIMENSION, seed: int = 0
+    weights: sp.csr_matrix,
+    *,
+    dimension: int = DIMENSION,
+    seed: int = 0,
+    device: torch.device = CPU,
 ) -> Associations:
     """Fit the ideal low-pass filter of the interaction graph (GF-CF, Shen et al. 2021).
 
@@ -160,7 +154,7 @@ def fit_low_pass(
     is r z^T for z = Q and r = D_I^-1/2 V T^T. Every user weighs the same in it, and an item counts
     by how seldom it is seen: it knows the rare items of a large catalog, where EASE shrinks them.
     """
-    graph = Graph.of(weights)
+    graph = Graph.of(weights, device=device)
     factors = graph.leading_signals(dimension, seed=seed)[1].astype(np.float64)
     root = np.sqrt(graph.item_degrees.astype(np.float64))[:, None]
     items, triangle = np.linalg.qr(root * factors)
@@ -205,33 +199,37 @@ def _norms(weights: sp.csr_matrix, vectors: Floats) -> Floats:
     return np.concatenate(blocks)
 
 
+def _diagonal(left: Tensor, right: Tensor) -> Tensor:
+    """Compute the diagonal of left [I, R] @ right [R, I], [I]."""
+    return (left * right.T).sum(dim=1)
+
+
 class _Ease:
     """The item by item matrix B = V M off the diagonal, zero or free on it, never laid out."""
 
-    def __init__(self, vectors: Floats, mixed: Floats) -> None:
+    def __init__(self, vectors: Tensor, mixed: Tensor) -> None:
         self._vectors, self._mixed = vectors, mixed  # [I, R], [R, I]
         # What V M has on its diagonal more than B.
-        self._surplus = np.einsum("ir,ri->i", vectors, mixed)[:, None]
+        self._surplus = _diagonal(vectors, mixed)[:, None]
 
-    def times(self, values: Floats) -> Floats:
+    def times(self, values: Tensor) -> Tensor:
         """Compute B values, [I, K]."""
-        return np.asarray(self._vectors @ (self._mixed @ values) - self._surplus * values)
+        return self._vectors @ (self._mixed @ values) - self._surplus * values
 
-    def transposed_times(self, values: Floats) -> Floats:
+    def transposed_times(self, values: Tensor) -> Tensor:
         """Compute B^T values, [I, K]."""
-        return np.asarray(self._mixed.T @ (self._vectors.T @ values) - self._surplus * values)
+        return self._mixed.T @ (self._vectors.T @ values) - self._surplus * values
 
-    def factors(self, dimension: int, *, seed: int) -> tuple[Floats, Floats]:
+    def factors(self, dimension: int, *, seed: int) -> tuple[Tensor, Tensor]:
         """Compute r and z, [I, D], of which r z^T is near B off the diagonal."""
-        zero, items = self._surplus, None
+        # The leading eigenvectors of X^T X are nearly those of B^T B.
+        zero, items = self._surplus, self._vectors[:, :dimension]
         for _ in range(TURNS):
             history, items = self._approximate(dimension, items, seed=seed)
-            self._surplus = zero - np.einsum("ir,ir->i", history, items)[:, None]
+            self._surplus = zero - _diagonal(history, items.T)[:, None]
         return self._approximate(dimension, items, seed=seed)
 
-    def _approximate(
-        self, dimension: int, near: Floats | None, *, seed: int
-    ) -> tuple[Floats, Floats]:
+    def _approximate(self, dimension: int, near: Tensor, *, seed: int) -> tuple[Tensor, Tensor]:
         """Compute the best approximation (B V) V^T of rank D: B V and V, [I, D].
 
         V are the leading eigenvectors of B^T B; `near` are those of the turn before.
@@ -241,7 +239,7 @@ class _Ease:
             dimension,
             n=len(self._vectors),
             seed=seed,
-            dtype=np.float32,
+            device=self._vectors.device,
             near=near,
         )
         return self.times(right), right

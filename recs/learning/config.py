@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field, replace
 
+import torch
+
 
 @dataclass(frozen=True)
 class Timescale:
@@ -56,9 +58,8 @@ class TrainingConfig:
 
     Args:
         dimension: D of the two-tower model's vectors.
-        association_dimension: unit that the dimensions of associations are measured in, see
-            catalog_defaults: in a shop EASE has four times as many, and the low-pass filter half as
-            many, or one for 64 users.
+        association_dimension: unit that the dimensions of associations are measured in; how many
+            units EASE and the low-pass filter have says catalog_defaults.
         temperature: logits are cosine / temperature.
         sharp_temperature: in large catalogs tried too, with the best timescale, and taken where it
             is clearly better.
@@ -79,7 +80,7 @@ class TrainingConfig:
         patience: epochs without a better validation score before a trial stops; None the same.
         validation_share: of interactions held out in that slice.
         validation_users: at most so many users are scored.
-        device: "auto" takes a GPU if there is one.
+        device: as torch names it; "auto" takes a GPU if there is one.
     """
 
     dimension: int = 128
@@ -102,3 +103,10 @@ class TrainingConfig:
     validation_users: int = 5000
     seed: int = 0
     device: str = "auto"
+
+    @property
+    def torch_device(self) -> torch.device:
+        """Return where to compute."""
+        if self.device != "auto":
+            return torch.device(self.device)
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")

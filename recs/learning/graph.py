@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from recs.learning.blocks import CPU, Blocks
 from recs.learning.interactions import Floats
 from recs.learning.subspace import leading_eigenvectors
-
-BLOCK = 16_384
 
 
 @dataclass(frozen=True)
@@ -22,53 +20,43 @@ class Graph:
     """The symmetrically normalised adjacency R = D_U^-1/2 W D_I^-1/2, [U, I].
 
     Args:
-        blocks: R and R^T of some of the users, one after the other. Both, because a product with
-            a compressed transpose is several times slower.
+        adjacency: R.
         item_degrees: [I], sums of W.
     """
 
-    blocks: tuple[tuple[Tensor, Tensor], ...]
+    adjacency: Blocks
     item_degrees: Floats
 
     @staticmethod
-    def of(weights: sp.csr_matrix, *, device: torch.device | None = None) -> Graph:
+    def of(weights: sp.csr_matrix, *, device: torch.device = CPU) -> Graph:
         """Normalise weights [U, I] by the square roots of both degrees."""
         users = np.asarray(weights.sum(axis=1)).ravel()
         items = np.asarray(weights.sum(axis=0)).ravel()
         scaled = sp.diags(_inverse_sqrt(users)) @ weights @ sp.diags(_inverse_sqrt(items))
-        scaled = sp.csr_matrix(scaled, dtype=np.float32)
-        starts = range(0, scaled.shape[0], BLOCK)
-        blocks = (scaled[start : start + BLOCK] for start in starts)
-        return Graph(
-            tuple((_tensor(block, device), _tensor(block.T.tocsr(), device)) for block in blocks),
-            items.astype(np.float32),
-        )
+        return Graph(Blocks.of(sp.csr_matrix(scaled), device), items.astype(np.float32))
 
     def smooth(self, vectors: Tensor) -> Tensor:
         """Compute S x = R^T R x for x [I, D]: every item takes from the items it is seen with."""
-        result = torch.zeros_like(vectors)
-        for block, transposed in self.blocks:
-            result += transposed @ (block @ vectors)
-        return result
+        return self.adjacency.through(vectors)
 
     def leading_signals(self, dimension: int, *, seed: int) -> tuple[Floats, Floats]:
         """Find the largest eigenvalues of R^T R, [D], and their vectors, [I, D].
 
         Beyond its rank both are zero. No dense array has a row a user.
         """
-        n_items = len(self.item_degrees)
-        n_users = sum(block.shape[0] for block, _ in self.blocks)
-        rank = min(dimension, n_items, n_users)
+        rank = min(dimension, *self.adjacency.shape)
         values, vectors = leading_eigenvectors(
-            self._smooth, rank, n=n_items, seed=seed, dtype=np.float32
+            self.smooth,
+            rank,
+            n=len(self.item_degrees),
+            seed=seed,
+            device=self.adjacency.device,
         )
         missing = (0, dimension - rank)
-        return np.pad(values, missing), np.pad(vectors, ((0, 0), missing))
-
-    def _smooth(self, vectors: Floats) -> Floats:
-        device = self.blocks[0][0].device
-        smoothed: Floats = self.smooth(torch.from_numpy(vectors).to(device)).cpu().numpy()
-        return smoothed
+        return (
+            np.pad(values.cpu().numpy(), missing),
+            np.pad(vectors.cpu().numpy(), ((0, 0), missing)),
+        )
 
 
 def initial_embeddings(
@@ -87,19 +75,6 @@ def initial_embeddings(
     history = factors * _inverse_sqrt(degrees)[:, None]
     history /= max(float(np.sqrt((history**2).sum(axis=1).mean())), 1e-12)
     return history.astype(np.float32), _unit_rows(factors, seed=seed)
-
-
-def _tensor(matrix: sp.csr_matrix, device: torch.device | None) -> Tensor:
-    with warnings.catch_warnings():
-        # "Sparse CSR tensor support is in beta": products with a dense matrix are all we ask of it.
-        warnings.simplefilter("ignore", UserWarning)
-        return torch.sparse_csr_tensor(
-            torch.from_numpy(matrix.indptr),
-            torch.from_numpy(matrix.indices),
-            torch.from_numpy(matrix.data),
-            size=matrix.shape,
-            device=device,
-        )
 
 
 def _unit_rows(vectors: Floats, *, seed: int) -> Floats:

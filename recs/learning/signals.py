@@ -69,6 +69,7 @@ def signals_of(
         resolution: how closely EASE reads, kept with the signals.
     """
     half_life, config = tower.half_life_days, tower.config
+    device = config.torch_device
     weights, targets = (
         interactions.matrix(interactions.history_weights(days))
         for days in (half_life, half_life / 2)
@@ -80,13 +81,14 @@ def signals_of(
     n_users = int((interactions.lengths > 0).sum())
     n_signals = min(int(unit * suited.low_pass_factor), n_users // USERS_PER_SIGNAL)
     associations = join(
-        fit_low_pass(weights, dimension=n_signals, seed=config.seed),
+        fit_low_pass(weights, dimension=n_signals, seed=config.seed, device=device),
         fit_associations(
             weights,
             targets,
             dimension=dimension,
             ridge=ridge,
             seed=config.seed,
+            device=device,
         ),
         weights,
         share=suited.low_pass_share,

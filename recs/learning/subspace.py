@@ -3,51 +3,50 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from torch import Tensor
 
 OVERSAMPLING = 16
 ITERATIONS = 5
 ITERATIONS_NEARBY = 2
 
-Scalar = TypeVar("Scalar", np.float32, np.float64)
-
 
 def leading_eigenvectors(
-    times: Callable[[NDArray[Scalar]], NDArray[Scalar]],
+    times: Callable[[Tensor], Tensor],
     size: int,
     *,
     n: int,
     seed: int,
-    dtype: type[Scalar],
-    near: NDArray[Scalar] | None = None,
-) -> tuple[NDArray[Scalar], NDArray[Scalar]]:
+    device: torch.device,
+    near: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
     """Find the `size` largest eigenvalues, [R], and their vectors [n, R], largest first.
 
     Subspace iteration with Rayleigh-Ritz (Halko, Martinsson and Tropp 2011) over a positive
-    semi-definite matrix S [n, n], of which only products are asked. Deterministic with the seed.
+    semi-definite matrix S [n, n], of which only products are asked, in single precision.
+    Deterministic with the seed on one device.
 
     Args:
         times: computes S x for x [n, K].
         size: R, at most n.
-        dtype: of the vectors, and of what is given to `times`.
-        near: those of a matrix that is nearly S, [n, R]: from there it takes fewer iterations.
+        device: where x is, and where S x is expected.
+        near: those of a matrix that is nearly S, [n, R] or less: from there it takes fewer
+            iterations.
     """
-    start = np.random.default_rng(seed).standard_normal((n, min(size + OVERSAMPLING, n)))
+    drawn = np.random.default_rng(seed).standard_normal((n, min(size + OVERSAMPLING, n)))
+    start = torch.from_numpy(drawn.astype(np.float32)).to(device)
     if near is not None:
-        start[:, :size] = near
-    basis = _orthonormal(start.astype(dtype))
+        start[:, : near.shape[1]] = near
+    basis = _orthonormal(start)
     for _ in range(ITERATIONS if near is None else ITERATIONS_NEARBY):
         basis = _orthonormal(times(basis))
-    values, rotation = np.linalg.eigh(basis.T @ times(basis))
-    largest = slice(None, -size - 1, -1)
-    return np.maximum(values[largest], 0), basis @ rotation[:, largest]
+    values, rotation = torch.linalg.eigh((basis.T @ times(basis)).double())
+    largest = torch.arange(len(values) - 1, len(values) - 1 - size, -1, device=device)
+    return values[largest].clamp_min(0).float(), basis @ rotation[:, largest].float()
 
 
-def _orthonormal(vectors: NDArray[Scalar]) -> NDArray[Scalar]:
-    # NumPy's would take most of a fit: it is twice as slow as torch's, in double precision always.
-    basis: NDArray[Scalar] = torch.linalg.qr(torch.from_numpy(vectors))[0].numpy()
+def _orthonormal(vectors: Tensor) -> Tensor:
+    basis: Tensor = torch.linalg.qr(vectors).Q
     return basis

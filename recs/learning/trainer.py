@@ -238,7 +238,7 @@ class _Run:
         self._temperature = trial.temperature
         self._timings = timings
         self._batches = self._steps = self._epochs = 0
-        self._device = _device(config.device)
+        self._device = config.torch_device
         self._sampler = Sampler(
             interactions, timescale, config=config, generator=np.random.default_rng(config.seed)
         )
@@ -338,12 +338,6 @@ class _Run:
             temperature=self._temperature,
             config=self._config,
         )
-
-
-def _device(name: str) -> torch.device:
-    if name != "auto":
-        return torch.device(name)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _name(trial: _Trial) -> str:

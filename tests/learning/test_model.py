@@ -3,7 +3,7 @@ import pytest
 import scipy.sparse as sp
 import torch
 
-from recs.learning import graph as graph_module
+from recs.learning import blocks
 from recs.learning.graph import Graph, initial_embeddings
 from recs.learning.model import TwoTower
 
@@ -32,7 +32,7 @@ def smoothing(weights):
 def test_smoothing_takes_from_the_items_seen_together_in_whatever_blocks(
     weights, smoothing, block, monkeypatch
 ):
-    monkeypatch.setattr(graph_module, "BLOCK", block)
+    monkeypatch.setattr(blocks, "USERS", block)
     vectors = np.random.default_rng(1).standard_normal((N_ITEMS, DIMENSION))
     found = Graph.of(sp.csr_matrix(weights)).smooth(torch.from_numpy(vectors).float())
     np.testing.assert_allclose(found.numpy(), smoothing @ vectors, atol=1e-5)
