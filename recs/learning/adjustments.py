@@ -21,7 +21,7 @@ from recs.learning.blend import (
     popularity_blends,
     tower_blends,
 )
-from recs.learning.catalog_defaults import LARGE_CATALOG
+from recs.learning.catalog_defaults import catalog_defaults
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.popularity import popularity
 from recs.learning.shrinkage import Draw, fit_draw
@@ -51,12 +51,11 @@ def fit_draw_strength(validation: Validation, signals: Signals, draw: Draw) -> f
     )
 
 
-def fit_resolution(validation: Validation, signals: Signals) -> Signals:
+def resolved(validation: Validation, signals: Signals) -> Signals:
     """Read associations more finely where the slice's users are clearly better served by it.
 
     Asked only where nothing is dated, of a shop. What is held out at random goes with the rest as
-    the rest does; what comes in the months after a dated slice follows no such detail, and a large
-    catalog has too little of each item to find any.
+    the rest does; what comes in the months after a dated slice follows no such detail.
 
     Args:
         signals: of the slice's training part, at the usual resolution.
@@ -65,7 +64,7 @@ def fit_resolution(validation: Validation, signals: Signals) -> Signals:
         those, or finer ones of the same interactions. They take some four times as long to make.
     """
     train = validation.train
-    if train.has_times or train.n_items >= LARGE_CATALOG:
+    if train.has_times or not catalog_defaults(train.n_items).fine:
         return signals
     towers = tower_blends(Blend.of_catalog(train.n_items))
     usual = best_value(validation, signals, towers, users=WARM_USERS)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from recs.learning.catalog_defaults import SHOP, catalog_defaults
 from recs.learning.choice import nearest_good
 from recs.learning.interactions import Floats, Interactions
+from recs.learning.ranking import best_columns
 from recs.learning.signals import Signals
 from recs.learning.trained import unit_rows
 from recs.learning.validation import Validation
@@ -302,7 +303,7 @@ class _Pool:
         scores = (
             tower[:, None] * self.tower + self.associations + prior[:, None] * self.popularity
         )  # [V, C]
-        return np.take_along_axis(self.hits, _top(scores), axis=1)
+        return np.take_along_axis(self.hits, best_columns(scores, K), axis=1)
 
     def recall(self, blend: Blend) -> float:
         """Compute recall@20."""
@@ -322,31 +323,14 @@ def _best(
     sold = np.tile(popularity, (known.shape[0], 1))
     for scores in (tower, associations, sold):
         scores[seen] = -np.inf
-    size = min(POOL, tower.shape[1])
-    items = np.sort(
-        np.concatenate(
-            [
-                np.argpartition(-scores, size - 1, axis=1)[:, :size]
-                for scores in (tower, associations, sold)
-            ],
-            axis=1,
-        ),
-        axis=1,
-    )
+    found_by = [best_columns(scores, POOL) for scores in (tower, associations, sold)]
+    items = np.sort(np.concatenate(found_by, axis=1), axis=1)
     barred = np.zeros(items.shape, np.bool_)
     barred[:, 1:] = items[:, 1:] == items[:, :-1]
     found = [np.take_along_axis(scores, items, axis=1) for scores in (tower, associations, sold)]
     barred |= np.isneginf(found[1])
     found[0][barred], found[1][barred], found[2][barred] = 0, -np.inf, 0
     return items, found[0], found[1], found[2]
-
-
-def _top(scores: Floats) -> Indices:
-    """Return the columns of the K best scores of each row, best first."""
-    k = min(K, scores.shape[1])
-    best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-    order = np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1, kind="stable")
-    return np.take_along_axis(best, order, axis=1)
 
 
 def _alone(situation: Situation, signals: Signals, content: Floats | None) -> Mapping[str, float]:
@@ -359,7 +343,6 @@ def _alone(situation: Situation, signals: Signals, content: Floats | None) -> Ma
     result = {}
     for name, scores in alone.items():
         scores[known.nonzero()] = -np.inf
-        k = min(K, scores.shape[1])
-        lists = np.argpartition(-scores, k - 1, axis=1)[:, :k].astype(np.int64)
-        result[name] = recall_at_k(lists, situation.relevant, k=k)
+        lists = best_columns(scores, K)
+        result[name] = recall_at_k(lists, situation.relevant, k=lists.shape[1])
     return result

@@ -30,6 +30,8 @@ class CatalogDefaults:
         patience: epochs without a better validation score before a trial stops. A shop overfits; a
             large catalog still gains in late epochs, of a small rate, what one by one is noise.
         sharp: try the second, sharper temperature too; a shop overfits at it.
+        fine: where nothing is dated, try to read associations more finely too; of the items of a
+            large catalog too little is known.
     """
 
     tower_weight: float
@@ -43,6 +45,7 @@ class CatalogDefaults:
     learning_rate_decay: float
     patience: int
     sharp: bool
+    fine: bool
 
 
 SHOP = CatalogDefaults(
@@ -57,6 +60,7 @@ SHOP = CatalogDefaults(
     learning_rate_decay=0.9,
     patience=3,
     sharp=False,
+    fine=True,
 )
 LARGE = CatalogDefaults(
     tower_weight=0.6,  # the filter knows half of it already
@@ -70,6 +74,7 @@ LARGE = CatalogDefaults(
     learning_rate_decay=0.93,
     patience=10,
     sharp=True,
+    fine=False,
 )
 
 

@@ -15,6 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recs.learning.interactions import Floats
+from recs.learning.ranking import best_columns
 
 NEIGHBORS = 100
 SIMILARITY_POWER = 3.0
@@ -109,7 +110,6 @@ def _nearest(
     own: tuple[Indices, Indices] | None = None,
 ) -> Iterator[tuple[Indices, Doubles]]:
     """Find the nearest known items [m, k] and s_jk of each, m rows of content at a time."""
-    k = min(neighbors, known.shape[0])
     for start in range(0, content.shape[0], BLOCK):
         block = slice(start, start + BLOCK)
         product = content[block] @ known.T
@@ -117,7 +117,7 @@ def _nearest(
         similarity = np.maximum(dense, 0).astype(np.float64)  # [m, I]
         if own is not None:
             similarity[own[0][block][:, None] == own[1]] = 0
-        nearest = np.argpartition(-similarity, k - 1, axis=1)[:, :k]
+        nearest = best_columns(similarity, neighbors)
         yield nearest, np.take_along_axis(similarity, nearest, axis=1)
 
 

@@ -17,12 +17,13 @@ from recs.learning.adjustments import (
     faded,
     fit_draw_strength,
     fit_popularity_half_life,
-    fit_resolution,
+    resolved,
 )
 from recs.learning.associations import Fading
 from recs.learning.blend import Blend, fit_blend
 from recs.learning.cold_items import Neighbors, find_neighbors
 from recs.learning.interactions import Floats, Interactions
+from recs.learning.ranking import best_columns
 from recs.learning.signals import USUAL, Resolution, Signals, signals_of
 from recs.learning.trained import unit_rows
 from recs.learning.validation import K, Validation, seen_pairs
@@ -177,7 +178,7 @@ def fit_space(
     trial, strength, days = None, STRENGTHS[0], None
     blend = Blend.of_catalog(interactions.n_items)
     if validation is not None and signals.tower.trial is not None and len(validation.users):
-        tried = fit_resolution(validation, signals_of(validation.train, signals.tower.trial))
+        tried = resolved(validation, signals_of(validation.train, signals.tower.trial))
         if tried.resolution != signals.resolution:
             signals = signals_of(interactions, signals.tower, tried.resolution)
         days = fit_popularity_half_life(validation, tried)
@@ -313,8 +314,6 @@ def _old_lists(space: Space, validation: Validation, new: NDArray[np.int64]) -> 
 
 def _merge(old: _OldLists, new: NDArray[np.int64], scores: Floats) -> NDArray[np.int64]:
     """Merge the scores [V, N] of new items into the lists of old ones, [V, K]."""
-    k = old.items.shape[1]
     both = np.concatenate([old.scores, scores], axis=1)
     items = np.concatenate([old.items, np.broadcast_to(new, scores.shape)], axis=1)
-    best = np.argpartition(-both, k - 1, axis=1)[:, :k]
-    return np.take_along_axis(items, best, axis=1)
+    return np.take_along_axis(items, best_columns(both, old.items.shape[1]), axis=1)

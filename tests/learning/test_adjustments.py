@@ -13,7 +13,6 @@ from recs.learning import (
     Space,
     Timescale,
     TrainingConfig,
-    adjustments,
     fit_space,
     signals_of,
     train,
@@ -21,7 +20,7 @@ from recs.learning import (
 from recs.learning.adjustments import (
     fit_draw_strength,
     fit_popularity_half_life,
-    fit_resolution,
+    resolved,
 )
 from recs.learning.blend import Blend
 from recs.learning.interactions import decay
@@ -121,7 +120,7 @@ COARSE = replace(SMALL, association_dimension=8)  # of EASE 32
 def test_what_goes_in_twos_is_read_more_finely_and_served_so() -> None:
     data = pairs()
     model, validation, signals = tried(data, COARSE)
-    finer = fit_resolution(validation, signals)
+    finer = resolved(validation, signals)
     assert finer.resolution == FINE
     usual = signals_of(data, model)
     width, wider = (s.associations.items.shape[1] for s in (usual, finer))
@@ -148,21 +147,21 @@ def test_detail_is_not_looked_for_where_it_is_dated_or_the_catalog_large(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     _, validation, signals = tried(pairs(dated=True), COARSE)
-    assert fit_resolution(validation, signals) is signals
+    assert resolved(validation, signals) is signals
     _, validation, signals = tried(pairs(), COARSE)
-    monkeypatch.setattr(adjustments, "LARGE_CATALOG", 240)
-    assert fit_resolution(validation, signals) is signals
+    monkeypatch.setattr("recs.learning.catalog_defaults.LARGE_CATALOG", 240)
+    assert resolved(validation, signals) is signals
 
 
 def test_detail_that_serves_nobody_better_is_left_out() -> None:
     _, validation, signals = tried(planted(predictability=0.9, n_users=320), COARSE)
-    assert fit_resolution(validation, signals) is signals
+    assert resolved(validation, signals) is signals
 
 
 def test_too_few_regulars_leave_the_resolution_as_it_is() -> None:
     _, validation, signals = tried(pairs(), COARSE)
     few = replace(validation, users=validation.users[:29], held_out=validation.held_out[:29])
-    assert fit_resolution(few, signals) is signals
+    assert resolved(few, signals) is signals
 
 
 @cache
