@@ -12,7 +12,7 @@ from benchmarks.quality.campaign import choose, objective
 from benchmarks.quality.datasets import Dataset, Interactions, ItemContent, Tag
 from benchmarks.quality.method import WARM, Method, decays, top_k, weighted
 from benchmarks.quality.protocols import HOLDOUT_SEED, splits
-from benchmarks.quality.tables import Entry, merged, read
+from benchmarks.quality.tables import Entry, grids, merged, read
 from benchmarks.quality.tasks import GIVEN, KNOWN, pairs
 from benchmarks.quality.trial import Result, Trial, load, save
 from recs.metrics import PADDING
@@ -237,6 +237,23 @@ def test_a_kept_result_is_found_by_its_configuration_alone(tmp_path):
 def entry(dataset: str, method: str, *, recall: float = 0.1, reason: str = ""):
     mean = {} if reason else {"recall@20": recall}
     return Entry(dataset, "temporal", "warm", method, mean=mean, reason=reason, code="")
+
+
+def test_tables_say_how_many_users_a_figure_is_of_and_how_far_that_carries():
+    figures = {"recall@20": 0.3, "ndcg@20": 0.2, "users": 39.0}
+    ours = {**figures, "recall@20_error": 0.0131}
+    tasks = ["warm", *(f"new users, n={n}" for n in KNOWN)]
+    entries = [
+        Entry("films", "temporal", task, method, mean=mean, seeds=1)
+        for task in tasks
+        for method, mean in (("recs", ours), ("EASE", figures))
+    ]
+    (warm, _, warm_rows), (new, header, rows), _ = grids(entries)
+    assert warm == "films, temporal split: warm, 39 users, standard error ±0.0131"
+    assert len(warm_rows) == 2
+    assert new.endswith("39 users")
+    assert rows[-1] == ["standard error", *["±0.0131"] * len(KNOWN), "-"]
+    assert {len(row) for row in rows} == {len(header)}
 
 
 def test_a_run_of_some_methods_keeps_what_an_earlier_one_measured_of_the_others():

@@ -1,6 +1,7 @@
 """What the trials say, as rows: for people, as Markdown and as JSON."""
 
 import json
+import math
 import statistics
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
@@ -17,11 +18,12 @@ from benchmarks.quality.methods import METHODS
 from benchmarks.quality.tasks import KNOWN, K
 from benchmarks.quality.trial import Params, Result
 
-RECALL, NDCG = f"recall@{K}", f"ndcg@{K}"
+RECALL, NDCG, ERROR = f"recall@{K}", f"ndcg@{K}", f"recall@{K}_error"
 NOTE = """\
 Test figures, with settings that were chosen on validation data. "Seeds" counts the trainings behind
-a figure: with 1 there is no spread, and small differences mean nothing. Seconds are wall time: they
-compare only if the machine ran nothing else.
+a figure: with 1 there is no spread, and small differences mean nothing. The standard error is that
+of our recall over the users who were asked: what is a small part of it is no difference. Seconds
+are wall time: they compare only if the machine ran nothing else.
 """
 NEW_USERS = [f"new users, n={n}" for n in KNOWN]
 SINGLE_TASKS = ("warm", "new items", "whole catalog")
@@ -171,6 +173,7 @@ def _single(title: str, task: str, group: list[Entry]) -> list[Grid]:
     rows.sort(key=lambda entry: -entry.mean.get(RECALL, -1.0))
     extra = ["recall old", "recall new", "new in lists"] if task == "whole catalog" else []
     header = ["method", RECALL, NDCG, f"hit rate@{K}", "coverage", *extra, "seeds", "settings"]
+    title += f", {_users(group, task)}, standard error {_error(group, task)}"
     return [(title, header, [_single_row(entry, extra) for entry in rows])]
 
 
@@ -215,7 +218,25 @@ def _by_known(title: str, group: list[Entry]) -> list[Grid]:
         rows.append([method, *cells, f"{statistics.mean(figures):.4f}"])
     rows.sort(key=lambda row: row[-1], reverse=True)
     header = ["method", *[f"n={n}" for n in KNOWN], "mean"]
-    return [(title, header, rows)] if rows else []
+    errors = [_error(group, task) for task in NEW_USERS]
+    rows.append(["standard error", *errors, "-"])
+    return [(f"{title}, {_users(group, NEW_USERS[0])}", header, rows)] if methods else []
+
+
+def _users(group: list[Entry], task: str) -> str:
+    """Return how many users are asked."""
+    return f"{_first(group, task, 'users'):.0f} users"
+
+
+def _error(group: list[Entry], task: str) -> str:
+    """Return the standard error of our recall over these users."""
+    return f"±{_first(group, task, ERROR):.4f}"
+
+
+def _first(group: list[Entry], task: str, name: str) -> float:
+    """Return the first figure of that name: the first method is ours."""
+    found = (entry.mean[name] for entry in group if entry.task == task and name in entry.mean)
+    return next(found, math.nan)
 
 
 def _cost(title: str, group: list[Entry]) -> list[Grid]:

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from scipy.stats import sem
 
 from benchmarks.quality import sets
 from benchmarks.quality.datasets import IntArray
@@ -20,7 +21,14 @@ from benchmarks.quality.methods import METHODS
 from benchmarks.quality.protocols import Split, splits
 from benchmarks.quality.tasks import K, Task
 from benchmarks.quality.trial import Result, Trial
-from recs.metrics import PADDING, catalog_coverage, hit_rate_at_k, ndcg_at_k, recall_at_k
+from recs.metrics import (
+    PADDING,
+    catalog_coverage,
+    hit_rate_at_k,
+    hits_at_k,
+    ndcg_at_k,
+    recall_at_k,
+)
 
 
 def run(trial: Trial, data: Path) -> Result:
@@ -56,6 +64,7 @@ def _judged(recommender: Recommender, split: Split, task: Task) -> dict[str, flo
     _check(lists, task)
     return {
         f"recall@{K}": recall_at_k(lists, task.relevant, k=K),
+        f"recall@{K}_error": _error(lists, task),
         f"ndcg@{K}": ndcg_at_k(lists, task.relevant, k=K),
         f"hit_rate@{K}": hit_rate_at_k(lists, task.relevant, k=K),
         f"coverage@{K}": catalog_coverage(lists, n_items=len(task.request.candidates), k=K),
@@ -64,6 +73,12 @@ def _judged(recommender: Recommender, split: Split, task: Task) -> dict[str, flo
         "seconds": seconds,
         **(_by_age(lists, split, task) if task.case == "whole catalog" else {}),
     }
+
+
+def _error(lists: IntArray, task: Task) -> float:
+    """Compute the standard error of recall over the users who were asked."""
+    hits, sizes = hits_at_k(lists, task.relevant, k=K)
+    return float(sem(hits.sum(axis=1)[sizes > 0] / sizes[sizes > 0]))
 
 
 def _by_age(lists: IntArray, split: Split, task: Task) -> dict[str, float]:
