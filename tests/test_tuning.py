@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sqlalchemy import Engine, text
 
 from recs import Interaction, Item, Recommender, tuning
@@ -79,3 +80,33 @@ def test_settings_that_make_no_sense_are_refused(
     path.write_text(content)
     with pytest.raises(BadInput, match=message):
         read_config(path, seed=0)
+
+
+@pytest.mark.parametrize(
+    ("device", "n_gpus"),
+    [("auto", 0), ("cpu", 0), ("cuda", 1), ("cuda:0", 1), ("cuda:1", 2)],
+)
+def test_a_device_that_is_there_is_taken(
+    device: str, n_gpus: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: n_gpus)
+    assert read_config(None, seed=0, device=device).device == device
+
+
+@pytest.mark.parametrize(
+    ("device", "n_gpus", "message"),
+    [
+        ("cuda", 0, "'cuda', but torch sees 0 GPUs"),
+        ("cuda:2", 2, "'cuda:2', but torch sees 2 GPUs"),
+        ("gpu", 1, "'gpu', expected auto, cpu, cuda or cuda:N"),
+        ("cuda:", 1, "'cuda:', expected"),
+        ("cuda:-1", 1, "'cuda:-1', expected"),
+        ("cpu:1", 1, "'cpu:1', expected"),
+    ],
+)
+def test_a_device_that_is_not_there_is_refused(
+    device: str, n_gpus: int, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: n_gpus)
+    with pytest.raises(BadInput, match=message):
+        read_config(None, seed=0, device=device)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
@@ -17,11 +18,12 @@ if TYPE_CHECKING:
 MAY_BE_ZERO = {"smoothing"}
 
 
-def read_config(path: Path | None, *, seed: int) -> TrainingConfig:
+def read_config(path: Path | None, *, seed: int, device: str = "auto") -> TrainingConfig:
     """Return the defaults, with what a JSON file says otherwise.
 
     Raises:
-        BadInput: no JSON object, a setting that does not exist, a value of the wrong kind.
+        BadInput: no JSON object, a setting that does not exist, a value of the wrong kind, a device
+            that is not there.
     """
     from recs.learning import TrainingConfig
 
@@ -38,7 +40,22 @@ def read_config(path: Path | None, *, seed: int) -> TrainingConfig:
                 hint=f"expected some of {sorted(known)}",
             )
         _check(f"{name} in {path}", value, whole=isinstance(known[name], int), name=name)
-    return TrainingConfig(**{**parameters, "seed": seed})
+    _check_device(device)
+    return TrainingConfig(**{**parameters, "seed": seed, "device": device})
+
+
+def _check_device(name: str) -> None:
+    import torch
+
+    found = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", name)
+    if found is None:
+        raise BadInput(f"--device is {name!r}, expected auto, cpu, cuda or cuda:N")
+    n_gpus = torch.cuda.device_count()
+    if name.startswith("cuda") and int(found[1] or 0) >= n_gpus:
+        raise BadInput(
+            f"--device is {name!r}, but torch sees {n_gpus} GPUs",
+            hint="leave it out; or is it the CPU build of torch that is installed?",
+        )
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 )
 @click.option("--seed", default=0, show_default=True)
 @click.option(
+    "--device",
+    default="auto",
+    metavar="[auto|cpu|cuda|cuda:N]",
+    show_default=True,
+    help="Where to compute; auto is a GPU if there is one.",
+)
+@click.option(
     "--until",
     type=click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S")),
     help="Learn from interactions up to this time (UTC), so that `recs evaluate` can judge on "
@@ -37,6 +44,7 @@ def train(
     name: str | None,
     parameters: Path | None,
     seed: int,
+    device: str,
     until: datetime | None,
     no_activate: bool,
     force: bool,
@@ -50,7 +58,7 @@ def train(
         report = pipeline.train_model(
             settings.engine(),
             name=name,
-            config=read_config(parameters, seed=seed),
+            config=read_config(parameters, seed=seed, device=device),
             until=until and until.replace(tzinfo=UTC),
             force=force,
             activate=not no_activate,
