@@ -83,6 +83,7 @@ def tune(
     trials: int = 20,
     timeout: float | None = None,
     seed: int = 0,
+    device: str = "auto",
     on_trial: OnTrial | None = None,
 ) -> TuningReport:
     """Search for settings that recommend better than the defaults; write nothing.
@@ -93,6 +94,7 @@ def tune(
 
     Args:
         timeout: seconds after which no further trial is begun.
+        device: where to compute, as in TrainingConfig.
 
     Raises:
         NothingToLearn: there is nothing to hold out.
@@ -115,7 +117,7 @@ def tune(
 
     def objective(trial: optuna.Trial) -> float:
         start = time.perf_counter()
-        config = TrainingConfig(**_suggest(trial), seed=seed)
+        config = TrainingConfig(**_suggest(trial), seed=seed, device=device)
         recall, ndcg = _score(config, validation)
         seconds = time.perf_counter() - start
         done.append(TuningTrial(trial.number, dict(trial.params), recall, ndcg, seconds))

@@ -12,7 +12,7 @@ import torch
 from sqlalchemy import Engine, text
 
 from recs import Interaction, Item, Recommender, tuning
-from recs.cli.parameters import read_config
+from recs.cli.parameters import check_device, read_config
 from recs.errors import BadInput, NothingToLearn
 from recs.learning import TrainingConfig
 
@@ -90,6 +90,7 @@ def test_a_device_that_is_there_is_taken(
     device: str, n_gpus: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: n_gpus)
+    assert check_device(None, None, device) == device
     assert read_config(None, seed=0, device=device).device == device
 
 
@@ -109,4 +110,4 @@ def test_a_device_that_is_not_there_is_refused(
 ) -> None:
     monkeypatch.setattr(torch.cuda, "device_count", lambda: n_gpus)
     with pytest.raises(BadInput, match=message):
-        read_config(None, seed=0, device=device)
+        check_device(None, None, device)

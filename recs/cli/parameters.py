@@ -1,4 +1,4 @@
-"""Settings of a training, from a file."""
+"""Settings of a training, from a file, and where it computes, from an option."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from recs.errors import BadInput
 
@@ -22,8 +24,7 @@ def read_config(path: Path | None, *, seed: int, device: str = "auto") -> Traini
     """Return the defaults, with what a JSON file says otherwise.
 
     Raises:
-        BadInput: no JSON object, a setting that does not exist, a value of the wrong kind, a device
-            that is not there.
+        BadInput: no JSON object, a setting that does not exist, a value of the wrong kind.
     """
     from recs.learning import TrainingConfig
 
@@ -40,11 +41,15 @@ def read_config(path: Path | None, *, seed: int, device: str = "auto") -> Traini
                 hint=f"expected some of {sorted(known)}",
             )
         _check(f"{name} in {path}", value, whole=isinstance(known[name], int), name=name)
-    _check_device(device)
     return TrainingConfig(**{**parameters, "seed": seed, "device": device})
 
 
-def _check_device(name: str) -> None:
+def check_device(_context: click.Context | None, _option: click.Parameter | None, name: str) -> str:
+    """Return the name of a device that is there.
+
+    Raises:
+        BadInput: it is not.
+    """
     import torch
 
     found = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", name)
@@ -56,6 +61,17 @@ def _check_device(name: str) -> None:
             f"--device is {name!r}, but torch sees {n_gpus} GPUs",
             hint="leave it out; or is it the CPU build of torch that is installed?",
         )
+    return name
+
+
+device_option = click.option(
+    "--device",
+    default="auto",
+    metavar="[auto|cpu|cuda|cuda:N]",
+    show_default=True,
+    callback=check_device,
+    help="Where to compute; auto is a GPU if there is one.",
+)
 
 
 def _read(path: Path) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recs.cli.parameters import read_config
+from recs.cli.parameters import device_option, read_config
 from recs.cli.settings import Settings, pass_settings
 
 if TYPE_CHECKING:
@@ -23,13 +23,7 @@ if TYPE_CHECKING:
     help="A JSON file of settings, such as `recs tune` writes.",
 )
 @click.option("--seed", default=0, show_default=True)
-@click.option(
-    "--device",
-    default="auto",
-    metavar="[auto|cpu|cuda|cuda:N]",
-    show_default=True,
-    help="Where to compute; auto is a GPU if there is one.",
-)
+@device_option
 @click.option(
     "--until",
     type=click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S")),

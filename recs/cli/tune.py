@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from recs.cli.parameters import device_option
 from recs.cli.settings import Settings, pass_settings
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 @click.option("--trials", default=20, show_default=True, type=click.IntRange(1))
 @click.option("--timeout", type=float, help="Begin no trial after so many seconds.")
 @click.option("--seed", default=0, show_default=True)
+@device_option
 @click.option(
     "--output",
     "path",
@@ -28,7 +30,9 @@ if TYPE_CHECKING:
     help="Where the best settings go.",
 )
 @pass_settings
-def tune(settings: Settings, trials: int, timeout: float | None, seed: int, path: Path) -> None:
+def tune(
+    settings: Settings, trials: int, timeout: float | None, seed: int, device: str, path: Path
+) -> None:
     """Search for better settings on held-out interactions; nothing in the database changes."""
     from recs.errors import BadInput
 
@@ -43,7 +47,9 @@ def tune(settings: Settings, trials: int, timeout: float | None, seed: int, path
         def on_trial(trial: TuningTrial, total: int) -> None:
             progress.update(bar, completed=trial.number + 1, total=total)
 
-        report = tuning.tune(engine, trials=trials, timeout=timeout, seed=seed, on_trial=on_trial)
+        report = tuning.tune(
+            engine, trials=trials, timeout=timeout, seed=seed, device=device, on_trial=on_trial
+        )
     path.write_text(json.dumps(dict(report.best.parameters), indent=2) + "\n")
     settings.output.result({**report.document(), "output": str(path)})
     _print(settings, report, path)
