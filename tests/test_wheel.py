@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import venv
@@ -30,18 +31,25 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _run(*command: str | Path, cwd: Path | None = None, **variables: str) -> str:
-    """Run outside the checkout, so that nothing is imported from it; return what it printed."""
+    """Run something that succeeds; return what it printed."""
+    done = _done(*command, cwd=cwd, **variables)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+def _done(
+    *command: str | Path, cwd: Path | None, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run outside the checkout, so that nothing is imported from it."""
     environment = os.environ | {"PYTHONWARNINGS": "ignore"} | variables
     environment.pop("PYTHONPATH", None)
-    done = subprocess.run(
+    return subprocess.run(
         [str(part) for part in command],
         cwd=cwd or Path(sys.prefix),
         env=environment,
         capture_output=True,
         text=True,
     )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
 
 
 def test_the_wheel_migrates_twice(installed: Path, empty_dsn: str, tmp_path: Path) -> None:
@@ -62,3 +70,25 @@ def test_the_wheel_helps_without_torch(installed: Path, tmp_path: Path) -> None:
     program = "import recs, sys; assert not {'torch', 'numpy'} & set(sys.modules); print(recs)"
     printed = _run(installed / "python", "-c", program, cwd=tmp_path)
     assert str(installed.parent) in printed
+
+
+@pytest.mark.parametrize(
+    ("command", "extra"),
+    [
+        (("load", "items", "items.csv"), "train"),
+        (("load", "interactions", "items.csv"), "train"),
+        (("train",), "train"),
+        (("train", "--device", "cuda"), "train"),
+        (("tune",), "train,tune"),
+        (("evaluate",), "train"),
+    ],
+)
+def test_what_a_base_install_cannot_do_names_the_extra_that_can(
+    installed: Path, tmp_path: Path, command: tuple[str, ...], extra: str
+) -> None:
+    (tmp_path / "items.csv").write_text("item_id\n1\n")
+    done = _done(installed / "recs", *command, cwd=tmp_path, DATABASE_URL="postgresql:///none")
+    assert done.returncode == 1
+    error, hint = done.stderr.splitlines()
+    assert re.fullmatch(r"error: this needs [a-z]+, which is not installed", error)
+    assert hint == f"hint: pip install 'pgrecs[{extra}]'"

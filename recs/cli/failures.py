@@ -8,15 +8,31 @@ from sqlalchemy.exc import DBAPIError
 from recs.cli.output import Failure
 from recs.errors import RecsError
 
+# What a base install does not have, and which extras bring it.
+_EXTRAS = {
+    "numpy": "train",
+    "optuna": "train,tune",
+    "pyarrow": "train",
+    "scipy": "train",
+    "sklearn": "train",
+    "torch": "train",
+}
+
 
 def explain(error: Exception) -> Failure:
     """Return message and hint; re-raise what is a defect of ours.
 
     Raises:
-        Exception: `error` itself, where it is neither ours nor the database's.
+        Exception: `error` itself, where it is neither ours nor the database's, nor of a package
+            that is missing.
     """
     if isinstance(error, RecsError):
         return Failure(error.message, error.hint)
+    if isinstance(error, ModuleNotFoundError) and error.name in _EXTRAS:
+        return Failure(
+            f"this needs {error.name}, which is not installed",
+            f"pip install 'pgrecs[{_EXTRAS[error.name]}]'",
+        )
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, psycopg.Error):
         return _from_database(cause)

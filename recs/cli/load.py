@@ -12,7 +12,6 @@ from sqlalchemy import Engine, text
 from recs.cli.output import Output
 from recs.cli.settings import Settings, pass_settings
 from recs.database import analyze
-from recs.errors import BadInput
 
 if TYPE_CHECKING:
     from recs.loading import LoadReport
@@ -74,7 +73,8 @@ def interactions(settings: Settings, /, file: Path, **options: Any) -> None:
 
     Times are ISO 8601 (without a zone: UTC) or seconds since 1970. Items must be loaded first.
     """
-    loading = _loading()
+    from recs import loading
+
     engine = settings.engine()
     report = _run(settings.output, file, loading.load_interactions, engine, options)
     _refresh_popularity(settings.output, engine)
@@ -91,8 +91,10 @@ def items(settings: Settings, /, file: Path, **options: Any) -> None:
 
     Of items that exist, the columns that the file has are updated.
     """
+    from recs import loading
+
     engine = settings.engine()
-    report = _run(settings.output, file, _loading().load_items, engine, options)
+    report = _run(settings.output, file, loading.load_items, engine, options)
     analyze(engine, "items")
     _tell(settings.output, "items", report)
 
@@ -103,20 +105,12 @@ def items(settings: Settings, /, file: Path, **options: Any) -> None:
 @pass_settings
 def users(settings: Settings, /, file: Path, **options: Any) -> None:
     """Insert or update users: user_id, segment, attributes."""
+    from recs import loading
+
     engine = settings.engine()
-    report = _run(settings.output, file, _loading().load_users, engine, options)
+    report = _run(settings.output, file, loading.load_users, engine, options)
     analyze(engine, "users")
     _tell(settings.output, "users", report)
-
-
-def _loading() -> Any:
-    try:
-        from recs import loading
-    except ImportError as error:
-        raise BadInput(
-            f"recs load needs {error.name}", hint="run: pip install 'pgrecs[train]'"
-        ) from error
-    return loading
 
 
 def _run(

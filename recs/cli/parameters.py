@@ -50,13 +50,15 @@ def check_device(_context: click.Context | None, _option: click.Parameter | None
     Raises:
         BadInput: it is not.
     """
-    import torch
-
     found = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", name)
     if found is None:
         raise BadInput(f"--device is {name!r}, expected auto, cpu, cuda or cuda:N")
+    if not name.startswith("cuda"):
+        return name
+    import torch
+
     n_gpus = torch.cuda.device_count()
-    if name.startswith("cuda") and int(found[1] or 0) >= n_gpus:
+    if int(found[1] or 0) >= n_gpus:
         raise BadInput(
             f"--device is {name!r}, but torch sees {n_gpus} GPUs",
             hint="leave it out; or is it the CPU build of torch that is installed?",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
+import importlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,10 +34,7 @@ def tune(
     settings: Settings, trials: int, timeout: float | None, seed: int, device: str, path: Path
 ) -> None:
     """Search for better settings on held-out interactions; nothing in the database changes."""
-    from recs.errors import BadInput
-
-    if importlib.util.find_spec("optuna") is None:
-        raise BadInput("recs tune needs Optuna", hint="pip install 'pgrecs[train,tune]'")
+    importlib.import_module("optuna")  # first: its extra is named along with training's
     from recs import tuning
 
     engine = settings.engine()
