@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
@@ -23,8 +25,8 @@ def explain(error: Exception) -> Failure:
     """Return message and hint; re-raise what is a defect of ours.
 
     Raises:
-        Exception: `error` itself, where it is neither ours nor the database's, nor of a package
-            that is missing.
+        Exception: `error` itself, where it is neither ours nor the database's, and no package or
+            memory is missing.
     """
     if isinstance(error, RecsError):
         return Failure(error.message, error.hint)
@@ -32,6 +34,12 @@ def explain(error: Exception) -> Failure:
         return Failure(
             f"this needs {error.name}, which is not installed",
             f"pip install 'pgrecs[{_EXTRAS[error.name]}]'",
+        )
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(error, torch.cuda.OutOfMemoryError):
+        return Failure(
+            f"the GPU has too little memory: {str(error).splitlines()[0]}",
+            "compute on the CPU: --device cpu",
         )
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, psycopg.Error):

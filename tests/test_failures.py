@@ -1,0 +1,49 @@
+"""What a user is told of an exception, and which ones are left as defects of ours."""
+
+import pytest
+import torch
+from sqlalchemy import create_engine
+from sqlalchemy.exc import DBAPIError
+
+from recs.cli.failures import explain
+from recs.errors import BadInput
+
+
+def test_an_error_of_ours_is_told_as_it_is():
+    failure = explain(BadInput("k is 0, expected 1 or more", hint="leave it out"))
+    assert (failure.message, failure.hint) == ("k is 0, expected 1 or more", "leave it out")
+
+
+def test_a_full_gpu_names_the_other_device():
+    failure = explain(torch.cuda.OutOfMemoryError("Tried to allocate 9 GiB.\nGPU 0 has 8 GiB."))
+    assert failure.message == "the GPU has too little memory: Tried to allocate 9 GiB."
+    assert failure.hint is not None
+    assert "--device cpu" in failure.hint
+
+
+def test_a_missing_package_names_the_extra_that_brings_it():
+    failure = explain(ModuleNotFoundError("No module named 'pyarrow'", name="pyarrow"))
+    assert failure.message == "this needs pyarrow, which is not installed"
+    assert failure.hint == "pip install 'pgrecs[train]'"
+
+
+def test_a_server_that_does_not_answer_is_told_without_sqlalchemy_around_it():
+    engine = create_engine("postgresql+psycopg://localhost:1/none")
+    with pytest.raises(DBAPIError) as caught:
+        engine.connect()
+    failure = explain(caught.value)
+    assert "connection" in failure.message
+    assert "sqlalche.me" not in failure.message
+
+
+@pytest.mark.parametrize(
+    "defect",
+    [
+        ValueError("no"),
+        ModuleNotFoundError("No module named 'recs.none'", name="recs.none"),
+    ],
+)
+def test_a_defect_is_not_explained_away(defect):
+    with pytest.raises(type(defect)) as caught:
+        explain(defect)
+    assert caught.value is defect
