@@ -13,6 +13,7 @@ from recs.learning import (
     Space,
     Timescale,
     TrainingConfig,
+    adjustments,
     fit_space,
     signals_of,
     train,
@@ -23,6 +24,7 @@ from recs.learning.adjustments import (
     resolved,
 )
 from recs.learning.blend import Blend
+from recs.learning.catalog_defaults import LARGE, SHOP
 from recs.learning.interactions import decay
 from recs.learning.popularity import popularity
 from recs.learning.shrinkage import Draw
@@ -149,7 +151,8 @@ def test_detail_is_not_looked_for_where_it_is_dated_or_the_catalog_large(
     _, validation, signals = tried(pairs(dated=True), COARSE)
     assert resolved(validation, signals) is signals
     _, validation, signals = tried(pairs(), COARSE)
-    monkeypatch.setattr("recs.learning.catalog_defaults.LARGE_CATALOG", 240)
+    assert not LARGE.fine
+    monkeypatch.setattr(adjustments, "catalog_defaults", lambda _: replace(SHOP, fine=False))
     assert resolved(validation, signals) is signals
 
 
