@@ -67,7 +67,7 @@ def _train(scale: int, options: argparse.Namespace) -> dict[str, Any]:
     trained = time.perf_counter()
     signals_of(interactions, model)
     whole = time.perf_counter() - start
-    phases = {**model.metrics["seconds"], "associations": time.perf_counter() - trained}
+    phases = {**model.course.seconds, "associations": time.perf_counter() - trained}
     return {
         "scale": scale,
         "users": interactions.n_users,

@@ -21,12 +21,12 @@ from torch import Tensor
 from recs.learning.blocks import CPU, Blocks
 from recs.learning.graph import Graph
 from recs.learning.interactions import Floats
+from recs.learning.ranking import row_blocks
 from recs.learning.subspace import leading_eigenvectors
 
 DIMENSION = 128
 RANK_FACTOR = 2  # rank of the SVD, times the dimension
 TURNS = 4  # in which the diagonal is found
-CELLS = 1 << 24  # of users by signals held at once
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,9 @@ def fit_associations(
     mixed = mixed + shrinkage[:, None] * vectors.T * (multiplier / ridge)
     matrix = _Ease(vectors, mixed)
     history, items = matrix.factors(min(dimension, weights.shape[1]), seed=seed)
-    return Associations(history.cpu().numpy(), items.cpu().numpy())
+    # What nobody has speaks for nothing; in single precision it is only nearly so.
+    had = np.asarray(weights.sum(axis=0)).reshape(-1, 1) > 0
+    return Associations(history.cpu().numpy() * had, items.cpu().numpy())
 
 
 def noise_edge(weights: sp.csr_matrix) -> float:
@@ -191,10 +193,9 @@ def join(
 
 def _norms(weights: sp.csr_matrix, vectors: Floats) -> Floats:
     """Compute the norms of the rows of weights @ vectors, [U], a block of users at a time."""
-    step = max(1, CELLS // max(vectors.shape[1], 1))
     blocks = [
-        np.linalg.norm(weights[start : start + step] @ vectors, axis=1)
-        for start in range(0, weights.shape[0], step)
+        np.linalg.norm(weights[block] @ vectors, axis=1)
+        for block in row_blocks(weights.shape[0], vectors.shape[1])
     ]
     return np.concatenate(blocks)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from recs.learning.catalog_defaults import SHOP, catalog_defaults
 from recs.learning.choice import nearest_good
 from recs.learning.interactions import Floats, Interactions
-from recs.learning.ranking import best_columns
+from recs.learning.ranking import best_columns, row_blocks
 from recs.learning.signals import Signals
 from recs.learning.trained import unit_rows
 from recs.learning.validation import Validation
@@ -35,7 +35,6 @@ TOLERANCE = 0.05
 # Where nothing is dated, what is asked for later is like the slice. Weights that win by less of the
 # verdict than this, over the root of the number of users, win by who is in it.
 NOISE = 0.35
-CELLS = 1 << 25  # scores held at once
 
 Indices = NDArray[np.int64]
 
@@ -272,15 +271,14 @@ class _Pool:
         towers = unit_rows(np.asarray(known @ signals.tower.history_embeddings, np.float32))
         sums = signals.associations.sums(known)
         directions = unit_rows(sums)
-        step = max(1, CELLS // known.shape[1])
         blocks = [
             _best(
-                known[start : start + step],
-                towers[start : start + step] @ signals.tower.item_embeddings.T,
-                directions[start : start + step] @ signals.associations.items.T,
+                known[block],
+                towers[block] @ signals.tower.item_embeddings.T,
+                directions[block] @ signals.associations.items.T,
                 signals.popularity,
             )
-            for start in range(0, known.shape[0], step)
+            for block in row_blocks(*known.shape)
         ]
         items, tower, associations, popularity = (
             np.concatenate(parts) for parts in zip(*blocks, strict=True)
@@ -335,14 +333,23 @@ def _best(
 
 def _alone(situation: Situation, signals: Signals, content: Floats | None) -> Mapping[str, float]:
     """Compute the recall@20 of popularity and of content for the curve."""
-    known = situation.known
-    alone = {"popularity": np.tile(signals.popularity, (known.shape[0], 1))}
+    ones = np.ones((situation.known.shape[0], 1), np.float32)
+    alone = {"popularity": (ones, signals.popularity[:, None])}
     if content is not None:
-        profiles = unit_rows(np.asarray(known @ content, np.float32))
-        alone["content"] = np.asarray(profiles @ content.T, np.float32)
+        profiles = unit_rows(np.asarray(situation.known @ content, np.float32))
+        alone["content"] = (profiles, content)
     result = {}
-    for name, scores in alone.items():
-        scores[known.nonzero()] = -np.inf
-        lists = best_columns(scores, K)
+    for name, (users, items) in alone.items():
+        lists = np.concatenate(
+            [
+                _best_unseen(situation.known[block], users[block] @ items.T)
+                for block in row_blocks(*situation.known.shape)
+            ]
+        )
         result[name] = recall_at_k(lists, situation.relevant, k=lists.shape[1])
     return result
+
+
+def _best_unseen(known: sp.csr_matrix, scores: Floats) -> Indices:
+    scores[known.nonzero()] = -np.inf
+    return best_columns(scores, K)

@@ -15,7 +15,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recs.learning.interactions import Floats
-from recs.learning.ranking import best_columns
+from recs.learning.ranking import best_columns, row_blocks
 
 NEIGHBORS = 100
 SIMILARITY_POWER = 3.0
@@ -23,7 +23,6 @@ POPULARITY_POWER = 0.1
 LEAST_POPULARITY = 1e-3
 KRIGING_POWER = 2.0
 NOISE = 0.5  # variance of what is known of an item, where what content can say has 1
-BLOCK = 1024
 SOLVED_AT_ONCE = 64  # systems of NEIGHBORS equations, and the content they are of
 
 Doubles = NDArray[np.float64]
@@ -74,8 +73,8 @@ def find_neighbors(
 
 
 def neighbor_weights(
-    content: Floats | sp.csr_matrix,
-    known_content: Floats | sp.csr_matrix,
+    content: Floats,
+    known_content: Floats,
     *,
     neighbors: int = NEIGHBORS,
     power: float = SIMILARITY_POWER,
@@ -98,27 +97,37 @@ def neighbor_weights(
     return _sum_to_one(_stack(blocks, n_known))
 
 
+def similarity_weights(
+    similarity: Floats, *, neighbors: int = NEIGHBORS, power: float = SIMILARITY_POWER
+) -> sp.csr_matrix:
+    """Compute the same from s_jk itself, [M, I], none of it below zero."""
+    nearest, strongest = _strongest(similarity, neighbors)
+    return _sum_to_one(_rows(nearest, strongest**power, similarity.shape[1]))
+
+
 def place(weights: sp.csr_matrix, vectors: Floats) -> Floats:
     """Compute sum_k K_jk v_k for vectors [I, D]: [M, D], or [M] for one number an item."""
     return np.asarray(weights @ vectors, np.float32)
 
 
 def _nearest(
-    content: Floats | sp.csr_matrix,
-    known: Floats | sp.csr_matrix,
+    content: Floats,
+    known: Floats,
     neighbors: int,
     own: tuple[Indices, Indices] | None = None,
 ) -> Iterator[tuple[Indices, Doubles]]:
     """Find the nearest known items [m, k] and s_jk of each, m rows of content at a time."""
-    for start in range(0, content.shape[0], BLOCK):
-        block = slice(start, start + BLOCK)
-        product = content[block] @ known.T
-        dense = product.toarray() if isinstance(product, sp.csr_matrix) else product
-        similarity = np.maximum(dense, 0).astype(np.float64)  # [m, I]
+    for block in row_blocks(len(content), len(known)):
+        similarity = np.maximum(content[block] @ known.T, 0)  # [m, I]
         if own is not None:
             similarity[own[0][block][:, None] == own[1]] = 0
-        nearest = best_columns(similarity, neighbors)
-        yield nearest, np.take_along_axis(similarity, nearest, axis=1)
+        yield _strongest(similarity, neighbors)
+
+
+def _strongest(similarity: Floats, neighbors: int) -> tuple[Indices, Doubles]:
+    """Find the columns of the largest of each row [m, I], and these, [m, k]."""
+    nearest = best_columns(similarity, neighbors)
+    return nearest, np.take_along_axis(similarity, nearest, axis=1).astype(np.float64)
 
 
 def _kriging(known: Floats, nearest: Indices, similarity: Doubles) -> Doubles:

@@ -15,6 +15,7 @@ from sklearn.decomposition import TruncatedSVD
 from sklearn.preprocessing import normalize
 
 from recs.learning.interactions import Floats
+from recs.learning.ranking import row_blocks
 from recs.learning.trained import unit_rows
 
 # Short titles need many: with 128 the rare words, which tell items apart, are gone.
@@ -49,7 +50,11 @@ class ContentEncoder:
 
         A row without known terms stays zero.
         """
-        return unit_rows(np.asarray(term_weights(frequencies, self.idf) @ self.term_vectors))
+        vectors = np.empty((frequencies.shape[0], self.term_vectors.shape[1]), np.float32)
+        for block in row_blocks(*vectors.shape):
+            weights = term_weights(frequencies[block], self.idf)
+            vectors[block] = unit_rows(np.asarray(weights @ self.term_vectors))
+        return vectors
 
 
 def fit_encoder(

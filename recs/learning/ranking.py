@@ -1,10 +1,20 @@
-"""The best of a row of scores."""
+"""The best of a row of scores, some rows at a time."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+
+CELLS = 1 << 24  # scores held at once
+
+
+def row_blocks(rows: int, columns: int) -> Iterator[slice]:
+    """Cut rows of so many columns into blocks of 2^24 numbers at most, of a row at least."""
+    step = max(1, CELLS // max(columns, 1))
+    return (slice(start, start + step) for start in range(0, rows, step))
 
 
 def best_columns(scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 import scipy.sparse as sp
-import torch
 from numpy.typing import NDArray
 
 from recs.learning.adjustments import (
@@ -23,7 +22,7 @@ from recs.learning.associations import Fading
 from recs.learning.blend import Blend, fit_blend
 from recs.learning.cold_items import Neighbors, find_neighbors
 from recs.learning.interactions import Floats, Interactions
-from recs.learning.ranking import best_columns
+from recs.learning.ranking import best_columns, row_blocks
 from recs.learning.signals import USUAL, Resolution, Signals, signals_of
 from recs.learning.trained import unit_rows
 from recs.learning.validation import K, Validation, seen_pairs
@@ -32,10 +31,10 @@ from recs.metrics import recall_at_k
 TOWER_LENGTH = 0.5
 TAIL = 2  # popularity, newness
 PRETENDED_NEW = 0.05
+MOST_NEW = 5000  # pretended: each is compared with the whole catalog
 BIASES = tuple(np.linspace(0, 0.6, 25))
 COST = 0.003  # of recall on old items, that new ones may take
 USERS = 1000
-BLOCK = 16_384  # users summed up at once
 
 
 @dataclass(frozen=True)
@@ -115,9 +114,8 @@ class Space:
     def stream_histories(self, interactions: Interactions) -> Iterator[Floats]:
         """Compute the history [F] of every user as in `pool`, a block of users in memory."""
         weights = self._weights(interactions)
-        for start in range(0, weights.shape[0], BLOCK):
-            block = weights[start : start + BLOCK]
-            yield from np.asarray(block @ self.history_embeddings, np.float32)
+        for block in row_blocks(weights.shape[0], self.history_embeddings.shape[1]):
+            yield from np.asarray(weights[block] @ self.history_embeddings, np.float32)
 
     def _weights(self, interactions: Interactions) -> sp.csr_matrix:
         return interactions.matrix(interactions.history_weights(self.half_life_days))
@@ -249,14 +247,14 @@ def fit_new_item_bias(
 ) -> float:
     """Choose how far new items are put forward: as far as old ones lose .3 % of recall@20.
 
-    A twentieth of the learned items are placed by their content as if nobody had touched them, and
-    compete for the lists of the validation slice's users.
+    A twentieth of the learned items, 5,000 at most, are placed by their content as if nobody had
+    touched them, and compete for the lists of the validation slice's users.
     """
     assert space.blend is not None  # noqa: S101 - composed so
     known = np.flatnonzero(space.learned & content.any(axis=1))
     drawn = np.random.default_rng(0).permutation(known)
-    new, rest = np.sort(drawn[: int(PRETENDED_NEW * len(drawn))]), np.sort(drawn)
-    rest = np.setdiff1d(rest, new)
+    new = np.sort(drawn[: min(MOST_NEW, int(PRETENDED_NEW * len(drawn)))])
+    rest = np.setdiff1d(drawn, new)
     if not len(new):
         return space.blend.new_item_bias
     neighbors = find_neighbors(content[new], content[rest], signals.popularity[rest])
@@ -295,18 +293,22 @@ def _old_lists(space: Space, validation: Validation, new: NDArray[np.int64]) -> 
     """List the K best items that are not `new` for some of the slice's users."""
     chosen = np.arange(len(validation.users))[:USERS]
     users = space.pool(validation.train, validation.users[chosen]).embeddings
-    scores = torch.from_numpy(users) @ torch.from_numpy(space.item_embeddings.T)  # [V, I]
     rows, items = seen_pairs(validation.train, validation.users[chosen])
-    scores[rows, items] = -torch.inf
-    scores[:, torch.from_numpy(new)] = -torch.inf
-    top = torch.topk(scores, min(K, scores.shape[1]), dim=1)
+    lists, values = [], []
+    for block in row_blocks(len(users), len(space.item_embeddings)):
+        scores = users[block] @ space.item_embeddings.T  # [v, I]
+        own = (rows >= block.start) & (rows < block.stop)
+        scores[rows[own] - block.start, items[own]] = -np.inf
+        scores[:, new] = -np.inf
+        lists.append(best_columns(scores, K))
+        values.append(np.take_along_axis(scores, lists[-1], axis=1))
     position = np.full(validation.train.n_items, -1)
     position[new] = np.arange(len(new))
     among = position[items] >= 0
     return _OldLists(
         users=users,
-        items=top.indices.numpy(),
-        scores=top.values.numpy(),
+        items=np.concatenate(lists),
+        scores=np.concatenate(values),
         seen_new=(rows[among], position[items[among]]),
         relevant=[validation.held_out[row] for row in chosen],
     )

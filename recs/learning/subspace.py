@@ -43,8 +43,8 @@ def leading_eigenvectors(
     for _ in range(ITERATIONS if near is None else ITERATIONS_NEARBY):
         basis = _orthonormal(times(basis))
     values, rotation = torch.linalg.eigh((basis.T @ times(basis)).double())
-    largest = torch.arange(len(values) - 1, len(values) - 1 - size, -1, device=device)
-    return values[largest].clamp_min(0).float(), basis @ rotation[:, largest].float()
+    largest = values.flip(0)[:size].clamp_min(0)
+    return largest.float(), basis @ rotation.flip(1)[:, :size].float()
 
 
 def _orthonormal(vectors: Tensor) -> Tensor:

@@ -17,14 +17,16 @@ from numpy.typing import NDArray
 
 from recs.learning.associations import Associations
 from recs.learning.choice import nearest_good
-from recs.learning.cold_items import neighbor_weights
-from recs.learning.content import TermKind, inverse_document_frequencies, unit_term_weights
+from recs.learning.cold_items import place, similarity_weights
+from recs.learning.content import TermKind, inverse_document_frequencies, term_weights
 from recs.learning.interactions import Floats
+from recs.learning.ranking import best_columns
 from recs.learning.trained import unit_rows
 from recs.metrics import ndcg_at_k, recall_at_k
 
 PRETENDED_NEW = 0.2
 ITEMS = 500  # pretended to be new, at most
+COMPARED = 20_000  # others that they are compared with, at most
 USERS = 1500
 ENOUGH = 100  # users, and pretended items, for a verdict
 TOLERANCE = 0.03  # of the verdict: less is noise, and the default stays
@@ -71,19 +73,19 @@ def fit_kind_weights(
 ) -> KindWeights:
     """Choose the weights that place items best, judged on items that are pretended to be new.
 
-    A fifth of the items that users have, 500 at most, are placed by their terms among the others.
-    Users, known by their other items, rank them among each other; the verdict is recall@20 +
-    ndcg@20. Weights that are not clearly better than the defaults leave those as they are.
+    A fifth of the items that users have, 500 at most, are placed by their terms among the others,
+    20,000 at most. Users, known by their other items, rank them among each other; the verdict is
+    recall@20 + ndcg@20. Weights that are not clearly better than the defaults leave those as they
+    are.
 
     Args:
         frequencies: [I, T], how often an item has a term.
         kinds: [T], of TermKind.
         histories: [U, I], weights.
     """
-    trial = _pretend(frequencies, histories, associations)
+    trial = _pretend(frequencies, kinds, histories, associations)
     if trial is None:
         return KindWeights()
-    idf = inverse_document_frequencies(frequencies)
     present = {
         name: GRIDS[kind]
         for kind, name in NAMES.items()
@@ -93,7 +95,7 @@ def fit_kind_weights(
         KindWeights(**dict(zip(present, values, strict=True)))
         for values in product(*present.values())
     ]
-    verdicts = np.array([trial.value(frequencies, idf * one.of(kinds)) for one in candidates])
+    verdicts = np.array([trial.value(one) for one in candidates])
     return nearest_good(
         candidates,
         verdicts,
@@ -105,32 +107,66 @@ def fit_kind_weights(
 
 
 @dataclass(frozen=True)
+class TermProducts:
+    """Inner products of the terms of some items and of others, those of each kind by themselves.
+
+    A weight multiplies all terms of a kind, so they need not be multiplied anew for every weight.
+    """
+
+    products: Floats  # [kinds, N, R]
+    squares: Floats  # of the terms of the some, [kinds, N]
+    other_squares: Floats  # and of the others, [kinds, R]
+
+    @staticmethod
+    def of(terms: sp.csr_matrix, others: sp.csr_matrix, kinds: NDArray[np.int8]) -> TermProducts:
+        """Multiply terms [N, T] and [R, T]."""
+        pairs = [(terms[:, kinds == kind], others[:, kinds == kind]) for kind in TermKind]
+        return TermProducts(
+            np.stack([(some @ other.T).toarray() for some, other in pairs]).astype(np.float32),
+            np.stack([_squares(some) for some, _ in pairs]),
+            np.stack([_squares(other) for _, other in pairs]),
+        )
+
+    def cosines(self, weights: KindWeights) -> Floats:
+        """Compute the cosines of all pairs, [N, R]; 0 where an item has no terms that count."""
+        shares = weights.of(np.array(list(TermKind), np.int8)) ** 2  # [kinds]
+        norms = np.sqrt(np.outer(shares @ self.squares, shares @ self.other_squares))
+        products = np.tensordot(shares, self.products, axes=1)
+        return np.divide(products, norms, out=np.zeros_like(products), where=norms > 0)
+
+
+def _squares(terms: sp.csr_matrix) -> Floats:
+    return np.asarray(terms.multiply(terms).sum(axis=1), np.float32).ravel()
+
+
+@dataclass(frozen=True)
 class _Trial:
-    """Items that are pretended to be `new`, the `rest`, and what users want of the new ones."""
+    """Items that are pretended to be new, N, others, R, and what users want of the new ones."""
 
-    new: Indices
-    rest: Indices
-    item_vectors: Floats  # [rest, A]
+    products: TermProducts
+    item_vectors: Floats  # of the others, [R, A]
     users: Floats  # [V, A]
-    relevant: list[Indices]  # V arrays of places in `new`
+    relevant: list[Indices]  # V arrays of new items
 
-    def value(self, frequencies: sp.csr_matrix, term_weights: Floats) -> float:
+    def value(self, weights: KindWeights) -> float:
         """Compute recall@20 + ndcg@20 of the new items, placed by their terms."""
-        content = unit_term_weights(frequencies, term_weights)
-        weights = neighbor_weights(content[self.new], content[self.rest])
-        scores = self.users @ np.asarray(weights @ self.item_vectors, np.float32).T  # [V, N]
-        k = min(K, len(self.new))
-        lists = np.argsort(-scores, axis=1, kind="stable")[:, :k].astype(np.int64)
+        placed = place(similarity_weights(self.products.cosines(weights)), self.item_vectors)
+        lists = best_columns(self.users @ placed.T, K)
+        k = lists.shape[1]
         return recall_at_k(lists, self.relevant, k=k) + ndcg_at_k(lists, self.relevant, k=k)
 
 
 def _pretend(
-    frequencies: sp.csr_matrix, histories: sp.csr_matrix, associations: Associations
+    frequencies: sp.csr_matrix,
+    kinds: NDArray[np.int8],
+    histories: sp.csr_matrix,
+    associations: Associations,
 ) -> _Trial | None:
     random = np.random.default_rng(0)
     touched = np.asarray((histories > 0).sum(axis=0)).ravel() > 0
     known = random.permutation(np.flatnonzero(touched & (np.diff(frequencies.indptr) > 0)))
-    new = np.sort(known[: min(ITEMS, int(PRETENDED_NEW * len(known)))])
+    n_new = min(ITEMS, int(PRETENDED_NEW * len(known)))
+    new, rest = np.sort(known[:n_new]), np.sort(known[n_new:][:COMPARED])
     wanted = sp.csr_matrix(histories[:, new])
     kept = np.ones(histories.shape[1])
     kept[new] = 0
@@ -140,10 +176,13 @@ def _pretend(
     if min(len(users), len(new)) < ENOUGH:
         return None
     users = np.sort(random.permutation(users)[:USERS])
-    rest = np.setdiff1d(known, new)
+    idf = inverse_document_frequencies(frequencies)
     return _Trial(
-        new=new,
-        rest=rest,
+        products=TermProducts.of(
+            term_weights(sp.csr_matrix(frequencies[new]), idf),
+            term_weights(sp.csr_matrix(frequencies[rest]), idf),
+            kinds,
+        ),
         item_vectors=associations.items[rest],
         users=unit_rows(associations.sums(sp.csr_matrix(others[users]))),
         relevant=[

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,29 @@ from numpy.typing import NDArray
 
 from recs.learning.config import Timescale, TrainingConfig
 from recs.learning.interactions import Floats, Interactions
+
+
+@dataclass(frozen=True)
+class Course:
+    """How a training went.
+
+    Args:
+        epochs: of the model that was trained on everything.
+        losses: its mean loss in each.
+        validation: recall@20 and ndcg@20 after each epoch of the trial that was best.
+        seconds: by phase, of all trials together.
+    """
+
+    epochs: int = 0
+    losses: Sequence[float] = ()
+    validation: Sequence[tuple[float, float]] = ()
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def shares(self) -> Mapping[str, float]:
+        """Compute each phase's share of the whole."""
+        whole = sum(self.seconds.values()) or 1.0
+        return {phase: seconds / whole for phase, seconds in self.seconds.items()}
 
 
 @dataclass(frozen=True)
@@ -24,7 +47,7 @@ class TrainedModel:
         timescale: the one chosen; its half_life_days is inf where time carries nothing.
         trial: the best model of the validation slice, which has not seen what was held out; None
             where nothing was held out. For a gate to judge.
-        metrics: epochs, losses, validation scores, seconds in data, forward and backward.
+        course: of the training.
     """
 
     item_embeddings: Floats
@@ -34,7 +57,7 @@ class TrainedModel:
     temperature: float
     config: TrainingConfig
     trial: TrainedModel | None = None
-    metrics: Mapping[str, object] = field(default_factory=dict)
+    course: Course = field(default_factory=Course)
 
     @property
     def half_life_days(self) -> float:

@@ -19,7 +19,7 @@ from recs.learning.interactions import Interactions
 from recs.learning.losses import sampled_softmax
 from recs.learning.model import Tables, TwoTower
 from recs.learning.sampling import Batch, Sampler
-from recs.learning.trained import TrainedModel, tower_users, unit_rows
+from recs.learning.trained import Course, TrainedModel, tower_users, unit_rows
 from recs.learning.validation import Validation, hold_out, score, split_latest
 
 WARMUP_STEPS = 10  # at least, however many batches there are in one
@@ -60,11 +60,6 @@ class Timings:
         start = time.perf_counter()
         yield
         self.seconds[phase] = self.seconds.get(phase, 0.0) + time.perf_counter() - start
-
-    def shares(self) -> dict[str, float]:
-        """Compute each phase's share of the whole."""
-        whole = sum(self.seconds.values()) or 1.0
-        return {phase: seconds / whole for phase, seconds in self.seconds.items()}
 
 
 @dataclass(frozen=True)
@@ -108,14 +103,8 @@ def train(
         losses.append(run.epoch())
         _report(on_progress, "train", epoch, best.epochs, losses[-1], (math.nan, math.nan), timings)
     model = run.result()
-    metrics = {
-        "epochs": best.epochs,
-        "losses": losses,
-        "validation": best.scores,
-        "seconds": dict(timings.seconds),
-        "shares": timings.shares(),
-    }
-    return replace(model, metrics=metrics, trial=best.model)
+    course = Course(best.epochs, losses, best.scores, dict(timings.seconds))
+    return replace(model, course=course, trial=best.model)
 
 
 def _choose(

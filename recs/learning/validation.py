@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from recs.learning.interactions import Interactions, Mask
+from recs.learning.ranking import row_blocks
 from recs.learning.sampling import Indices
 from recs.metrics import ndcg_at_k, recall_at_k
 
 K = 20
 ENOUGH_USERS = 100
-BLOCK = 1024
 NEWCOMER_ITEMS = 6  # one to know and five to find
 NEWCOMER_SHARE = 0.1
 NEWCOMERS = 500
@@ -117,15 +117,15 @@ def top_items(users: Tensor, item_embeddings: Tensor, validation: Validation) ->
     """List the K best items outside each user's history, [V, K]."""
     return np.concatenate(
         [
-            _top(users[start : start + BLOCK], item_embeddings, validation, start)
-            for start in range(0, len(validation.users), BLOCK)
+            _top(users, item_embeddings, validation, block)
+            for block in row_blocks(len(validation.users), len(item_embeddings))
         ]
     )
 
 
-def _top(users: Tensor, item_embeddings: Tensor, validation: Validation, start: int) -> Indices:
-    scores = users @ item_embeddings.T  # [block, I]
-    rows, items = seen_pairs(validation.train, validation.users[start : start + BLOCK])
+def _top(users: Tensor, item_embeddings: Tensor, validation: Validation, block: slice) -> Indices:
+    scores = users[block] @ item_embeddings.T  # [block, I]
+    rows, items = seen_pairs(validation.train, validation.users[block])
     scores[torch.from_numpy(rows), torch.from_numpy(items)] = -torch.inf
     k = min(K, scores.shape[1])
     top: Indices = torch.topk(scores, k, dim=1).indices.cpu().numpy()

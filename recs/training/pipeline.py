@@ -149,12 +149,12 @@ def train_model(
         activated=activated,
         gate=verdict.document(),
         seconds=clock.seconds,
-        shares=model.metrics["shares"],  # type: ignore[arg-type]
+        shares=model.course.shares,
         peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         users=len(data.user_ids),
         items=len(data.item_ids),
         interactions=int(data.count.sum()),
-        epochs=int(model.metrics["epochs"]),  # type: ignore[call-overload]
+        epochs=model.course.epochs,
         history_half_life=_finite(model.half_life_days),
         popularity_half_life=space.popularity_half_life_days,
         ann_recall=search.ann_recall,
@@ -250,9 +250,9 @@ def _publication(
             "draw_strength": space.draw_strength,
             "resolution": asdict(space.resolution),
             "cold_start_curve": space.blend.curve if space.blend else {},
-            "epochs": model.metrics["epochs"],
-            "seconds": model.metrics["seconds"],
-            "shares": model.metrics["shares"],
+            "epochs": model.course.epochs,
+            "seconds": model.course.seconds,
+            "shares": model.course.shares,
         },
     )
 

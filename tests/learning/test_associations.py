@@ -157,7 +157,7 @@ def test_coordinates_stand_in_the_order_of_what_they_contribute() -> None:
 
 def test_users_are_summed_up_block_by_block_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = fit_associations(WEIGHTS, dimension=8, rank=30)
-    monkeypatch.setattr("recs.learning.associations.CELLS", 30 * 7)
+    monkeypatch.setattr("recs.learning.ranking.CELLS", 8 * 7)
     monkeypatch.setattr("recs.learning.blocks.USERS", 7)
     blocks = fit_associations(WEIGHTS, dimension=8, rank=30)
     np.testing.assert_allclose(product(blocks), product(whole), atol=1e-5)

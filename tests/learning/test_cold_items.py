@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from recs.learning.cold_items import find_neighbors, neighbor_weights, place
+from recs.learning.cold_items import (
+    find_neighbors,
+    neighbor_weights,
+    place,
+    similarity_weights,
+)
 from recs.learning.interactions import Floats
 from recs.learning.trained import unit_rows
 
@@ -50,6 +55,26 @@ def test_an_item_with_the_content_of_another_stands_where_that_one_stands() -> N
 def test_any_number_of_items_can_be_placed(new_items: int) -> None:
     content = np.tile(KNOWN[:1], (new_items, 1))
     assert place(neighbor_weights(content, KNOWN), KNOWN).shape == (new_items, 3)
+
+
+def test_a_few_items_at_once_find_the_neighbours_that_all_at_once_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    content, known, sold = some_content(1, 70), some_content(2, 40), np.ones(40, np.float32)
+    whole = find_neighbors(content, known, sold, neighbors=12)
+    monkeypatch.setattr("recs.learning.ranking.CELLS", 40 * 9)
+    parts = find_neighbors(content, known, sold, neighbors=12)
+    np.testing.assert_allclose(parts.mean.toarray(), whole.mean.toarray(), atol=1e-6)
+    np.testing.assert_allclose(parts.kriging.toarray(), whole.kriging.toarray(), atol=1e-6)
+
+
+def test_weights_of_similarities_are_those_of_the_content_that_has_them() -> None:
+    content, known = some_content(1, 70), some_content(2, 40)
+    np.testing.assert_allclose(
+        similarity_weights(np.maximum(content @ known.T, 0), neighbors=12).toarray(),
+        neighbor_weights(content, known, neighbors=12).toarray(),
+        atol=1e-6,
+    )
 
 
 def test_no_item_is_a_neighbour_of_its_own() -> None:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from hypothesis import given
+from hypothesis import strategies as st
 
 from recs.learning.associations import fit_associations
 from recs.learning.content import TermKind
-from recs.learning.term_kinds import KindWeights, fit_kind_weights
+from recs.learning.term_kinds import KindWeights, TermProducts, fit_kind_weights
 from tests.learning.planted import N_GROUPS, planted
 
 DATA = planted(predictability=0.9, n_users=500, n_items=600, length=20)
@@ -87,6 +89,23 @@ def test_a_word_counts_one_and_the_others_what_they_were_given() -> None:
     weights = KindWeights(attributes=2, letters=0.25, numbers=4)
     kinds = [TermKind.LETTERS, TermKind.WORD, TermKind.ATTRIBUTE, TermKind.NUMBER]
     np.testing.assert_array_equal(weights.of(np.array(kinds, np.int8)), np.float32([0.25, 1, 2, 4]))
+
+
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    weights=st.builds(KindWeights, *[st.sampled_from([0.0, 0.25, 1.0, 4.0])] * 3),
+)
+def test_cosines_of_kinds_are_those_of_all_terms_weighted(seed: int, weights: KindWeights) -> None:
+    generator = np.random.default_rng(seed)
+    kinds = generator.integers(0, len(TermKind), 30).astype(np.int8)
+    frequencies = sp.csr_matrix(generator.poisson(0.2, size=(12, 30)).astype(np.float32))
+    found = TermProducts.of(frequencies[:5], frequencies[5:], kinds).cosines(weights)
+    dense = frequencies.toarray() * weights.of(kinds)
+    for row, one in enumerate(dense[:5]):
+        for column, other in enumerate(dense[5:]):
+            length = np.linalg.norm(one) * np.linalg.norm(other)
+            expected = one @ other / length if length else 0.0
+            assert found[row, column] == pytest.approx(expected, abs=1e-5)
 
 
 def test_fitting_twice_gives_the_same_weights() -> None:

@@ -18,12 +18,12 @@ def model():
 
 def test_planted_tastes_are_found(model):
     # 30 items in a user's group, a dozen seen: chance finds 20 of 240, taste finds nearly all.
-    assert max(recall for recall, _ in model.metrics["validation"]) > 0.75
+    assert max(recall for recall, _ in model.course.validation) > 0.75
 
 
 def test_noise_is_not_mistaken_for_taste():
     noise = train(planted(predictability=0.0), config=SMALL)
-    assert max(recall for recall, _ in noise.metrics["validation"]) < 0.2
+    assert max(recall for recall, _ in noise.course.validation) < 0.2
 
 
 def test_the_trial_is_the_best_of_its_epochs_and_scores_as_was_reported(model):
@@ -35,7 +35,7 @@ def test_the_trial_is_the_best_of_its_epochs_and_scores_as_was_reported(model):
     )
     users = tower_users(validation.train, model.trial)[validation.users]
     items = torch.from_numpy(model.trial.item_embeddings)
-    best = max(model.metrics["validation"], key=sum)
+    best = max(model.course.validation, key=sum)
     assert score(torch.from_numpy(users), items, validation) == pytest.approx(best)
 
 
@@ -189,14 +189,14 @@ def test_progress_is_reported_and_timings_are_kept():
         "half-life inf/inf days, temperature 0.12",
         "train",
     }
-    assert set(trained.metrics["seconds"]) == {
+    assert set(trained.course.seconds) == {
         "initialise",
         "data",
         "forward",
         "backward",
         "validate",
     }
-    assert sum(trained.metrics["shares"].values()) == pytest.approx(1)
+    assert sum(trained.course.shares.values()) == pytest.approx(1)
 
 
 def test_steps_of_an_epoch_are_bounded_and_learn_as_much(monkeypatch):
@@ -210,7 +210,7 @@ def test_steps_of_an_epoch_are_bounded_and_learn_as_much(monkeypatch):
     many = train(data, config=TrainingConfig(**timeless, steps_per_epoch=1000))
     assert len(steps) > 6 * 8
     for model in (few, many):
-        assert model.metrics["losses"][-1] < model.metrics["losses"][0]
+        assert model.course.losses[-1] < model.course.losses[0]
 
 
 @pytest.mark.parametrize(("temperature", "sharp"), [(30.0, 0.5), (0.5, 0.05)])
@@ -233,7 +233,7 @@ def test_a_sharper_temperature_is_taken_where_it_is_clearly_better_in_a_large_ca
         return train(data, config=config)
 
     def best(model):
-        return max(map(sum, model.metrics["validation"]))
+        return max(map(sum, model.course.validation))
 
     alone = {t: best(trained(t, t)) for t in (temperature, sharp)}
     clearly = alone[sharp] > 1.02 * alone[temperature]
