@@ -13,7 +13,13 @@ from recs.training import versions
 
 @dataclass(frozen=True)
 class IndexOptions:
-    """How the HNSW index is built. `ef_construction` buys more recall than `ef_search` does."""
+    """How the HNSW index is built. `ef_construction` buys more recall than `ef_search` does.
+
+    Args:
+        maintenance_work_mem: at least; a server that is set to more keeps that. A graph that does
+            not fit is built many times slower.
+        max_parallel_maintenance_workers: at least, too.
+    """
 
     m: int = 16
     ef_construction: int = 200
@@ -33,8 +39,7 @@ def build_indexes(
 
     Settings of the build last as long as that transaction.
     """
-    for setting in ("maintenance_work_mem", "max_parallel_maintenance_workers"):
-        driver.execute("SELECT set_config(%s, %s, true)", [setting, str(getattr(options, setting))])
+    ask_for_room(driver, options)
     learned = sql.SQL("source = 'interactions'")
     # What has only content lies in an index of its own: among learned items it would be a dense
     # cluster that a graph search gets lost in, and this one stays as it was built. While such
@@ -53,6 +58,20 @@ def build_indexes(
         _create_hnsw_index(
             driver, model_id, "content_embedding", content_dimension, options, where=learned
         )
+
+
+def ask_for_room(driver: psycopg.Connection[Any], options: IndexOptions) -> None:
+    """Raise what a build may take to that of the options, until the transaction ends."""
+    driver.execute(
+        "SELECT set_config('maintenance_work_mem', %(memory)s, true)"
+        " WHERE pg_size_bytes(current_setting('maintenance_work_mem')) < pg_size_bytes(%(memory)s)",
+        {"memory": options.maintenance_work_mem},
+    )
+    driver.execute(
+        "SELECT set_config('max_parallel_maintenance_workers', %(workers)s::text, true)"
+        " WHERE current_setting('max_parallel_maintenance_workers')::integer < %(workers)s",
+        {"workers": options.max_parallel_maintenance_workers},
+    )
 
 
 def _create_hnsw_index(
