@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from recs.learning.adjustments import (
-    STRENGTHS,
-    draw_of,
-    drawn,
-    faded,
-    fit_draw_strength,
-    fit_popularity_half_life,
-    resolved,
-)
 from recs.learning.associations import Fading
-from recs.learning.blend import Blend, fit_blend
-from recs.learning.cold_items import Neighbors, find_neighbors
+from recs.learning.blend import Blend
+from recs.learning.cold_items import Neighbors
 from recs.learning.interactions import Floats, Interactions
-from recs.learning.ranking import best_columns, row_blocks
-from recs.learning.signals import USUAL, Resolution, Signals, signals_of
+from recs.learning.ranking import row_blocks
+from recs.learning.signals import USUAL, Resolution, Signals
 from recs.learning.trained import unit_rows
-from recs.learning.validation import K, Validation, seen_pairs
-from recs.metrics import recall_at_k
 
 TOWER_LENGTH = 0.5
 TAIL = 2  # popularity, newness
-PRETENDED_NEW = 0.05
-MOST_NEW = 5000  # pretended: each is compared with the whole catalog
-BIASES = tuple(np.linspace(0, 0.6, 25))
-COST = 0.003  # of recall on old items, that new ones may take
-USERS = 1000
 
 
 @dataclass(frozen=True)
@@ -156,53 +140,6 @@ class Space:
         return limit_norm(known.astype(np.float32))
 
 
-def fit_space(
-    interactions: Interactions,
-    signals: Signals,
-    validation: Validation | None,
-    *,
-    content: Floats | None = None,
-) -> tuple[Space, Space | None]:
-    """Join a two-tower model with associations and popularity, in a blend chosen on held-out data.
-
-    Args:
-        signals: of all interactions, see signals_of.
-        content: [I, C], unit or zero rows.
-
-    Returns:
-        the space of everything, and that of the slice's training part, for a gate to judge; None
-        where nothing was held out. Deterministic with the seed of the model's configuration.
-    """
-    trial, strength, days = None, STRENGTHS[0], None
-    blend = Blend.of_catalog(interactions.n_items)
-    if validation is not None and signals.tower.trial is not None and len(validation.users):
-        tried = resolved(validation, signals_of(validation.train, signals.tower.trial))
-        if tried.resolution != signals.resolution:
-            signals = signals_of(interactions, signals.tower, tried.resolution)
-        days = fit_popularity_half_life(validation, tried)
-        tried = faded(tried, validation.train, days)
-        if content is not None:
-            draw = draw_of(tried, validation.train, content)
-            strength = fit_draw_strength(validation, tried, draw)
-            tried = drawn(tried, draw, strength)
-        blend = fit_blend(
-            interactions, validation, tried, content=content, momentary=days is not None
-        )
-        trial = replace(compose(tried, blend), popularity_half_life_days=days)
-        if content is not None:
-            bias = fit_new_item_bias(trial, tried, validation, content)
-            blend = replace(blend, new_item_bias=bias)
-    signals = faded(signals, interactions, days)
-    if content is not None:
-        signals = drawn(signals, draw_of(signals, interactions, content), strength)
-    space = compose(signals, blend)
-    return replace(
-        space,
-        popularity_half_life_days=days,
-        draw_strength=0.0 if content is None else strength,
-    ), trial
-
-
 def compose(signals: Signals, blend: Blend) -> Space:
     """Lay signals out as a space."""
     tower, associations = signals.tower, signals.associations
@@ -240,82 +177,3 @@ def limit_norm(rows: Floats) -> Floats:
     norms = np.linalg.norm(rows, axis=1, keepdims=True)
     shortened: Floats = (rows / np.maximum(norms, 1)).astype(np.float32)
     return shortened
-
-
-def fit_new_item_bias(
-    space: Space, signals: Signals, validation: Validation, content: Floats
-) -> float:
-    """Choose how far new items are put forward: as far as old ones lose .3 % of recall@20.
-
-    A twentieth of the learned items, 5,000 at most, are placed by their content as if nobody had
-    touched them, and compete for the lists of the validation slice's users.
-    """
-    assert space.blend is not None  # noqa: S101 - composed so
-    known = np.flatnonzero(space.learned & content.any(axis=1))
-    drawn = np.random.default_rng(0).permutation(known)
-    new = np.sort(drawn[: min(MOST_NEW, int(PRETENDED_NEW * len(drawn)))])
-    rest = np.setdiff1d(drawn, new)
-    if not len(new):
-        return space.blend.new_item_bias
-    neighbors = find_neighbors(content[new], content[rest], signals.popularity[rest])
-    neutral = replace(
-        space,
-        blend=replace(space.blend, new_item_bias=0.0),
-        item_embeddings=space.item_embeddings[rest],
-        seasonality=signals.seasonality[rest],
-    )
-    placed = neutral.place(neighbors)  # [N, F]
-    old = _old_lists(space, validation, new)
-    relevant = [items[~np.isin(items, new)] for items in old.relevant]
-    before = recall_at_k(old.items, relevant, k=old.items.shape[1])
-    fresh = old.users @ placed.T  # [V, N]
-    fresh[old.seen_new] = -np.inf
-    allowed = 0.0
-    for bias in BIASES:
-        scores = fresh + old.users[:, [-1]] * np.float32(bias / space.scale)
-        items = _merge(old, new, scores)
-        if recall_at_k(items, relevant, k=items.shape[1]) < (1 - COST) * before:
-            break
-        allowed = float(bias)
-    return allowed
-
-
-@dataclass(frozen=True)
-class _OldLists:
-    users: Floats  # [V, F]
-    items: NDArray[np.int64]  # [V, K]
-    scores: Floats  # [V, K]
-    seen_new: tuple[NDArray[np.int64], NDArray[np.int64]]  # rows and columns of the new items
-    relevant: list[NDArray[np.int64]]
-
-
-def _old_lists(space: Space, validation: Validation, new: NDArray[np.int64]) -> _OldLists:
-    """List the K best items that are not `new` for some of the slice's users."""
-    chosen = np.arange(len(validation.users))[:USERS]
-    users = space.pool(validation.train, validation.users[chosen]).embeddings
-    rows, items = seen_pairs(validation.train, validation.users[chosen])
-    lists, values = [], []
-    for block in row_blocks(len(users), len(space.item_embeddings)):
-        scores = users[block] @ space.item_embeddings.T  # [v, I]
-        own = (rows >= block.start) & (rows < block.stop)
-        scores[rows[own] - block.start, items[own]] = -np.inf
-        scores[:, new] = -np.inf
-        lists.append(best_columns(scores, K))
-        values.append(np.take_along_axis(scores, lists[-1], axis=1))
-    position = np.full(validation.train.n_items, -1)
-    position[new] = np.arange(len(new))
-    among = position[items] >= 0
-    return _OldLists(
-        users=users,
-        items=np.concatenate(lists),
-        scores=np.concatenate(values),
-        seen_new=(rows[among], position[items[among]]),
-        relevant=[validation.held_out[row] for row in chosen],
-    )
-
-
-def _merge(old: _OldLists, new: NDArray[np.int64], scores: Floats) -> NDArray[np.int64]:
-    """Merge the scores [V, N] of new items into the lists of old ones, [V, K]."""
-    both = np.concatenate([old.scores, scores], axis=1)
-    items = np.concatenate([old.items, np.broadcast_to(new, scores.shape)], axis=1)
-    return np.take_along_axis(items, best_columns(both, old.items.shape[1]), axis=1)

@@ -12,13 +12,8 @@ from recs.learning import TIMELESS, Space, signals_of, train
 from recs.learning.blend import Blend
 from recs.learning.cold_items import Neighbors, find_neighbors
 from recs.learning.interactions import Floats
-from recs.learning.space import (
-    BIASES,
-    COST,
-    PRETENDED_NEW,
-    compose,
-    fit_new_item_bias,
-)
+from recs.learning.new_item_bias import BIASES, COST, PRETENDED_NEW, fit_new_item_bias
+from recs.learning.space import compose
 from recs.learning.validation import Validation
 from recs.metrics import recall_at_k
 from tests.learning.planted import SMALL, content_of, held, planted
