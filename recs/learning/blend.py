@@ -9,12 +9,13 @@ from itertools import product
 
 import numpy as np
 import scipy.sparse as sp
+import torch
 from numpy.typing import NDArray
 
 from recs.learning.catalog_defaults import SHOP, catalog_defaults
 from recs.learning.choice import nearest_good
 from recs.learning.interactions import Floats, Interactions
-from recs.learning.ranking import best_columns, row_blocks
+from recs.learning.ranking import best_columns, best_unseen, row_blocks
 from recs.learning.signals import Signals
 from recs.learning.trained import unit_rows
 from recs.learning.validation import Validation
@@ -340,16 +341,6 @@ def _alone(situation: Situation, signals: Signals, content: Floats | None) -> Ma
         alone["content"] = (profiles, content)
     result = {}
     for name, (users, items) in alone.items():
-        lists = np.concatenate(
-            [
-                _best_unseen(situation.known[block], users[block] @ items.T)
-                for block in row_blocks(*situation.known.shape)
-            ]
-        )
+        lists, _ = best_unseen(torch.from_numpy(users), torch.from_numpy(items), situation.known, K)
         result[name] = recall_at_k(lists, situation.relevant, k=lists.shape[1])
     return result
-
-
-def _best_unseen(known: sp.csr_matrix, scores: Floats) -> Indices:
-    scores[known.nonzero()] = -np.inf
-    return best_columns(scores, K)

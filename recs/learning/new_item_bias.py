@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from recs.learning.cold_items import find_neighbors
 from recs.learning.interactions import Floats
-from recs.learning.ranking import best_columns, row_blocks
+from recs.learning.ranking import best_columns, best_unseen
 from recs.learning.signals import Signals
 from recs.learning.space import Space
-from recs.learning.validation import K, Validation, seen_pairs
+from recs.learning.validation import K, Validation
 from recs.metrics import recall_at_k
 
 PRETENDED_NEW = 0.05
@@ -71,26 +72,18 @@ class _OldLists:
 
 def _old_lists(space: Space, validation: Validation, new: NDArray[np.int64]) -> _OldLists:
     """List the K best items that are not `new` for some of the slice's users."""
-    chosen = np.arange(len(validation.users))[:USERS]
+    chosen = slice(USERS)
     users = space.pool(validation.train, validation.users[chosen]).embeddings
-    rows, items = seen_pairs(validation.train, validation.users[chosen])
-    lists, values = [], []
-    for block in row_blocks(len(users), len(space.item_embeddings)):
-        scores = users[block] @ space.item_embeddings.T  # [v, I]
-        own = (rows >= block.start) & (rows < block.stop)
-        scores[rows[own] - block.start, items[own]] = -np.inf
-        scores[:, new] = -np.inf
-        lists.append(best_columns(scores, K))
-        values.append(np.take_along_axis(scores, lists[-1], axis=1))
-    position = np.full(validation.train.n_items, -1)
-    position[new] = np.arange(len(new))
-    among = position[items] >= 0
+    seen = validation.seen()[chosen]
+    items, scores = best_unseen(
+        torch.from_numpy(users), torch.from_numpy(space.item_embeddings), seen, K, barred=new
+    )
     return _OldLists(
         users=users,
-        items=np.concatenate(lists),
-        scores=np.concatenate(values),
-        seen_new=(rows[among], position[items[among]]),
-        relevant=[validation.held_out[row] for row in chosen],
+        items=items,
+        scores=scores,
+        seen_new=seen[:, new].nonzero(),
+        relevant=validation.held_out[chosen],
     )
 
 

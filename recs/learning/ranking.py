@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 CELLS = 1 << 24  # scores held at once
 
@@ -25,3 +27,37 @@ def best_columns(scores: NDArray[np.floating], k: int) -> NDArray[np.int64]:
     k = min(k, scores.shape[1])
     best: NDArray[np.int64] = torch.topk(torch.from_numpy(scores), k, dim=1).indices.numpy()
     return best
+
+
+def best_unseen(
+    users: Tensor,
+    items: Tensor,
+    seen: sp.csr_matrix,
+    k: int,
+    *,
+    barred: NDArray[np.int64] | None = None,
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """List the k items of the largest inner product with each user, largest first, and these.
+
+    Args:
+        users: [V, D].
+        items: [I, D], on the device of users.
+        seen: [V, I], not zero where a user has an item; none of these is listed.
+        barred: items that are listed for nobody.
+
+    Returns:
+        items and inner products, [V, min(k, I)]; the latter are -inf where nothing is left to list.
+    """
+    k = min(k, len(items))
+    found = [np.empty((0, k), np.int64)]
+    products = [np.empty((0, k), np.float32)]
+    for block in row_blocks(len(users), len(items)):
+        scores = users[block] @ items.T
+        rows, columns = (torch.from_numpy(indices) for indices in seen[block].nonzero())
+        scores[rows.long(), columns.long()] = -torch.inf
+        if barred is not None:
+            scores[:, torch.from_numpy(barred)] = -torch.inf
+        best = torch.topk(scores, k, dim=1)
+        found.append(best.indices.cpu().numpy())
+        products.append(best.values.cpu().numpy())
+    return np.concatenate(found), np.concatenate(products)

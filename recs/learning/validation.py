@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
-import torch
+import scipy.sparse as sp
 from torch import Tensor
 
 from recs.learning.interactions import Interactions, Mask
-from recs.learning.ranking import row_blocks
+from recs.learning.ranking import best_unseen
 from recs.learning.sampling import Indices
 from recs.metrics import ndcg_at_k, recall_at_k
 
@@ -33,6 +33,11 @@ class Validation:
     users: Indices
     held_out: list[Indices]
     newcomers: Indices = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def seen(self) -> sp.csr_matrix:
+        """Return ones where a user has an item in the training part, [V, I]."""
+        ones = np.ones(len(self.train), np.float32)
+        return sp.csr_matrix(self.train.matrix(ones)[self.users])
 
 
 def hold_out(
@@ -105,37 +110,12 @@ def score(users: Tensor, item_embeddings: Tensor, validation: Validation) -> tup
 
     users [V, D] are the vectors of validation.users.
     """
-    recommended = top_items(users, item_embeddings, validation)
+    recommended, _ = best_unseen(users, item_embeddings, validation.seen(), K)
     k = recommended.shape[1]
     return (
         recall_at_k(recommended, validation.held_out, k=k),
         ndcg_at_k(recommended, validation.held_out, k=k),
     )
-
-
-def top_items(users: Tensor, item_embeddings: Tensor, validation: Validation) -> Indices:
-    """List the K best items outside each user's history, [V, K]."""
-    return np.concatenate(
-        [
-            _top(users, item_embeddings, validation, block)
-            for block in row_blocks(len(validation.users), len(item_embeddings))
-        ]
-    )
-
-
-def _top(users: Tensor, item_embeddings: Tensor, validation: Validation, block: slice) -> Indices:
-    scores = users[block] @ item_embeddings.T  # [block, I]
-    rows, items = seen_pairs(validation.train, validation.users[block])
-    scores[torch.from_numpy(rows), torch.from_numpy(items)] = -torch.inf
-    k = min(K, scores.shape[1])
-    top: Indices = torch.topk(scores, k, dim=1).indices.cpu().numpy()
-    return top
-
-
-def seen_pairs(interactions: Interactions, users: Indices) -> tuple[Indices, Indices]:
-    """Return, for every item of each user, the user's place in `users` and the item."""
-    known = interactions.matrix(np.ones(len(interactions), np.float32))[users].tocoo()
-    return known.row.astype(np.int64), known.col.astype(np.int64)
 
 
 def _split(
