@@ -25,7 +25,7 @@ from recs.learning.catalog_defaults import catalog_defaults
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.popularity import popularity
 from recs.learning.shrinkage import Draw, fit_draw
-from recs.learning.signals import Signals, signals_of
+from recs.learning.signals import FINE, Signals, signals_of
 from recs.learning.validation import Validation
 
 STRENGTHS = (1.0, 0.5, 0.25, 0.0)  # of the draw to content; the first is the default
@@ -54,8 +54,8 @@ def fit_draw_strength(validation: Validation, signals: Signals, draw: Draw) -> f
 def resolved(validation: Validation, signals: Signals) -> Signals:
     """Read associations more finely where the slice's users are clearly better served by it.
 
-    Asked only where nothing is dated. What is held out at random goes with the rest as the rest
-    does; what comes in the months after a dated slice follows no such detail.
+    Asked only where nothing is dated, of a shop. What is held out at random goes with the rest as
+    the rest does; what comes in the months after a dated slice follows no such detail.
 
     Args:
         signals: of the slice's training part, at the usual resolution.
@@ -64,13 +64,13 @@ def resolved(validation: Validation, signals: Signals) -> Signals:
         those, or finer ones of the same interactions. They take some four times as long to make.
     """
     train = validation.train
-    if train.has_times:
+    if train.has_times or not catalog_defaults(train.n_items).fine:
         return signals
     towers = tower_blends(Blend.of_catalog(train.n_items))
     usual = best_value(validation, signals, towers, users=WARM_USERS)
     if usual is None:
         return signals
-    finer = signals_of(train, signals.tower, catalog_defaults(train.n_items).finer)
+    finer = signals_of(train, signals.tower, FINE)
     gained = best_value(validation, finer, towers, users=WARM_USERS)
     assert gained is not None  # noqa: S101 - of the same users
     clearly = 1 + noise(len(validation.users), dated=False)

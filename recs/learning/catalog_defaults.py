@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from recs.learning.resolution import Resolution
-
 LARGE_CATALOG = 20_000  # items
 
 
@@ -21,8 +19,7 @@ class CatalogDefaults:
         tower_weight: of the two-tower model in the blend, where nothing else is clearly better.
         tower_support: distinct items of a user at which it counts half of that.
         ease_factor: dimensions of EASE, in units of the configured association dimension.
-        coarse_factor: those that count at any number of known items; the rest are detail. In a
-            large catalog nothing is, however finely it is read.
+        coarse_factor: those that count at any number of known items; the rest are detail.
         low_pass_factor: of the low-pass filter, at most, in the same units.
         low_pass_share: strength of the filter, where EASE has 1.
         association_support: distinct items of a user at which detail counts half, and the low-pass
@@ -33,9 +30,8 @@ class CatalogDefaults:
         patience: epochs without a better validation score before a trial stops. A shop overfits; a
             large catalog still gains in late epochs, of a small rate, what one by one is noise.
         sharp: try the second, sharper temperature too; a shop overfits at it.
-        finer: where nothing is dated, try to read associations so too. Most items of a large
-            catalog are seen too seldom for less of a ridge; the filter, of as many more
-            dimensions, says less than EASE that says more.
+        fine: where nothing is dated, try to read associations more finely too. What a slice of a
+            large catalog gains by that, most of its test did not keep.
     """
 
     tower_weight: float
@@ -49,7 +45,7 @@ class CatalogDefaults:
     learning_rate_decay: float
     patience: int
     sharp: bool
-    finer: Resolution
+    fine: bool
 
 
 SHOP = CatalogDefaults(
@@ -64,13 +60,13 @@ SHOP = CatalogDefaults(
     learning_rate_decay=0.9,
     patience=3,
     sharp=False,
-    finer=Resolution(dimensions=2.0, ridge=0.5),
+    fine=True,
 )
 LARGE = CatalogDefaults(
     tower_weight=0.6,  # the filter knows half of it already
     tower_support=1.0,
     ease_factor=2.0,
-    coarse_factor=4.0,  # no detail
+    coarse_factor=2.0,  # no detail
     low_pass_factor=2.0,
     low_pass_share=2.0,
     association_support=1e6,  # the filter does not fade
@@ -78,7 +74,7 @@ LARGE = CatalogDefaults(
     learning_rate_decay=0.93,
     patience=10,
     sharp=True,
-    finer=Resolution(dimensions=2.0, low_pass_dimensions=2.0, low_pass_share=0.5),
+    fine=False,
 )
 
 

@@ -15,13 +15,29 @@ from recs.learning.associations import (
 from recs.learning.catalog_defaults import catalog_defaults
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.popularity import popularity
-from recs.learning.resolution import USUAL, Resolution
 from recs.learning.seasonality import seasonality
 from recs.learning.trained import TrainedModel
 
 USERS_PER_SIGNAL = 64  # it takes so many users to tell a signal of the graph from noise
 # Where interest fades, what comes next differs from what was seen by more than chance.
 RIDGE_OF_FADING = 2.0  # edges of the noise; else one
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """How closely EASE reads what goes with what.
+
+    Args:
+        dimensions: in units of what suits a catalog of that size.
+        ridge: in units of the edge of noise, or of twice that where interest fades.
+    """
+
+    dimensions: float = 1.0
+    ridge: float = 1.0
+
+
+USUAL = Resolution()
+FINE = Resolution(dimensions=2.0, ridge=0.5)
 
 
 @dataclass(frozen=True)
@@ -50,7 +66,7 @@ def signals_of(
 
     Args:
         tower: trained on these interactions, with its half-life.
-        resolution: how closely associations read, kept with the signals.
+        resolution: how closely EASE reads, kept with the signals.
     """
     half_life, config = tower.half_life_days, tower.config
     device = config.torch_device
@@ -63,8 +79,7 @@ def signals_of(
     ridge = resolution.ridge * noise_edge(weights)
     ridge *= 1.0 if math.isinf(half_life) else RIDGE_OF_FADING
     n_users = int((interactions.lengths > 0).sum())
-    n_signals = int(unit * suited.low_pass_factor * resolution.low_pass_dimensions)
-    n_signals = min(n_signals, n_users // USERS_PER_SIGNAL)
+    n_signals = min(int(unit * suited.low_pass_factor), n_users // USERS_PER_SIGNAL)
     associations = join(
         fit_low_pass(weights, dimension=n_signals, seed=config.seed, device=device),
         fit_associations(
@@ -76,7 +91,7 @@ def signals_of(
             device=device,
         ),
         weights,
-        share=suited.low_pass_share * resolution.low_pass_share,
+        share=suited.low_pass_share,
         detail_dimension=max(0, dimension - int(unit * suited.coarse_factor)),
         support=suited.association_support,
     )

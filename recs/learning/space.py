@@ -14,8 +14,7 @@ from recs.learning.blend import Blend
 from recs.learning.cold_items import Neighbors
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.ranking import row_blocks
-from recs.learning.resolution import USUAL, Resolution
-from recs.learning.signals import Signals
+from recs.learning.signals import USUAL, Resolution, Signals
 from recs.learning.trained import unit_rows
 
 TOWER_LENGTH = 0.5

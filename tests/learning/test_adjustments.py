@@ -18,7 +18,6 @@ from recs.learning import (
     signals_of,
     train,
 )
-from recs.learning import signals as signals_module
 from recs.learning.adjustments import (
     fit_draw_strength,
     fit_popularity_half_life,
@@ -29,7 +28,7 @@ from recs.learning.catalog_defaults import LARGE, SHOP
 from recs.learning.interactions import decay
 from recs.learning.popularity import popularity
 from recs.learning.shrinkage import Draw
-from recs.learning.signals import Signals
+from recs.learning.signals import FINE, Signals
 from recs.learning.space import TAIL, compose
 from recs.learning.trained import TrainedModel, unit_rows
 from recs.learning.validation import Validation
@@ -124,7 +123,7 @@ def test_what_goes_in_twos_is_read_more_finely_and_served_so() -> None:
     data = pairs()
     model, validation, signals = tried(data, COARSE)
     finer = resolved(validation, signals)
-    assert finer.resolution == SHOP.finer
+    assert finer.resolution == FINE
     usual = signals_of(data, model)
     width, wider = (s.associations.items.shape[1] for s in (usual, finer))
     assert wider - width == 32
@@ -133,7 +132,7 @@ def test_what_goes_in_twos_is_read_more_finely_and_served_so() -> None:
     tower = model.item_embeddings.shape[1]
     assert space.item_embeddings.shape[1] == trial.item_embeddings.shape[1] == tower + wider + TAIL
     assert space.fading.detail_dimension == 64 - 2
-    assert space.resolution == SHOP.finer
+    assert space.resolution == FINE
     assert partners_found(space, data) > 1.2 * partners_found(compose(usual, Blend()), data)
 
 
@@ -146,25 +145,14 @@ def partners_found(space: Space, data: Interactions) -> float:
     return float((scores.argmax(axis=1) == items ^ 1).mean())
 
 
-def test_a_large_catalog_is_read_more_finely_in_both_kinds_and_nothing_of_it_fades(
+def test_detail_is_not_looked_for_where_it_is_dated_or_the_catalog_large(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    for module in (adjustments, signals_module):
-        monkeypatch.setattr(module, "catalog_defaults", lambda _: LARGE)
-    monkeypatch.setattr(signals_module, "USERS_PER_SIGNAL", 4)
-    data = pairs()
-    model, validation, signals = tried(data, COARSE)
-    finer = resolved(validation, signals)
-    assert finer.resolution == LARGE.finer
-    space, _ = fit_space(data, signals_of(data, model), validation)
-    assert space.fading.low_pass_dimension == 2 * signals.associations.fading.low_pass_dimension
-    assert space.fading.detail_dimension == 0
-    usual = signals_of(data, model)
-    assert partners_found(space, data) > 1.2 * partners_found(compose(usual, Blend()), data)
-
-
-def test_detail_is_not_looked_for_where_it_is_dated() -> None:
     _, validation, signals = tried(pairs(dated=True), COARSE)
+    assert resolved(validation, signals) is signals
+    _, validation, signals = tried(pairs(), COARSE)
+    assert not LARGE.fine
+    monkeypatch.setattr(adjustments, "catalog_defaults", lambda _: replace(SHOP, fine=False))
     assert resolved(validation, signals) is signals
 
 
