@@ -17,7 +17,7 @@ from recs.learning.cold_items import find_neighbors
 from recs.learning.content import fit_encoder
 from recs.learning.space import TAIL, TOWER_LENGTH
 from recs.learning.term_kinds import KindWeights
-from recs.learning.trained import unit_rows
+from recs.learning.vectors import unit_rows
 from recs.training import active, evaluation, pipeline, reading
 from tests.learning.reference import direction
 

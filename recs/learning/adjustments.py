@@ -13,15 +13,15 @@ from typing import TypeVar
 
 import numpy as np
 
-from recs.learning.blend import (
+from recs.learning.blend import Blend
+from recs.learning.catalog_defaults import catalog_defaults
+from recs.learning.fitted_blend import (
     WARM_USERS,
-    Blend,
     best_value,
     noise,
     popularity_blends,
     tower_blends,
 )
-from recs.learning.catalog_defaults import catalog_defaults
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.popularity import popularity
 from recs.learning.shrinkage import Draw, fit_draw

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 CPU = torch.device("cpu")
-USERS = 16_384  # in a block
+USERS = 16_384  # in a block, at least
 
 
 @dataclass(frozen=True)
@@ -30,9 +30,14 @@ class Blocks:
 
     @staticmethod
     def of(matrix: sp.csr_matrix, device: torch.device = CPU) -> Blocks:
-        """Lay a matrix [U, I] out."""
-        starts = range(0, matrix.shape[0], USERS)
-        blocks = (sp.csr_matrix(matrix[start : start + USERS]) for start in starts)
+        """Lay a matrix [U, I] out, in blocks of as many users as items if these are many.
+
+        Of each block a product has a row for every item. So it is linear in users and items, and
+        what is in between is no larger than the result.
+        """
+        size = max(USERS, matrix.shape[1])
+        starts = range(0, matrix.shape[0], size)
+        blocks = (sp.csr_matrix(matrix[start : start + size]) for start in starts)
         return Blocks(
             matrix.shape,
             device,
@@ -46,7 +51,7 @@ class Blocks:
         """
         result = torch.zeros_like(vectors)
         for (block, _), (_, transposed) in zip(self.parts, (targets or self).parts, strict=True):
-            result += transposed @ (block @ vectors)
+            result.addmm_(transposed, block @ vectors)
         return result
 
 

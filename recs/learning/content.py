@@ -16,7 +16,7 @@ from sklearn.preprocessing import normalize
 
 from recs.learning.interactions import Floats
 from recs.learning.ranking import row_blocks
-from recs.learning.trained import unit_rows
+from recs.learning.vectors import unit_rows
 
 # Short titles need many: with 128 the rare words, which tell items apart, are gone.
 DIMENSION = 768

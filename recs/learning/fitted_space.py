@@ -13,7 +13,8 @@ from recs.learning.adjustments import (
     fit_popularity_half_life,
     resolved,
 )
-from recs.learning.blend import Blend, fit_blend
+from recs.learning.blend import Blend
+from recs.learning.fitted_blend import fit_blend
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.new_item_bias import fit_new_item_bias
 from recs.learning.signals import Signals, signals_of

@@ -13,6 +13,7 @@ from torch import Tensor
 from recs.learning.blocks import CPU, Blocks
 from recs.learning.interactions import Floats
 from recs.learning.subspace import leading_eigenvectors
+from recs.learning.vectors import unit_rows
 
 
 @dataclass(frozen=True)
@@ -79,11 +80,12 @@ def initial_embeddings(
 
 def _unit_rows(vectors: Floats, *, seed: int) -> Floats:
     # An item outside the subspace has a zero row, which has no direction: draw one.
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    drawn = np.random.default_rng(seed).standard_normal(vectors.shape)
-    filled = np.where(norms > 1e-12, vectors, drawn)
-    unit: NDArray[np.floating] = filled / np.linalg.norm(filled, axis=1, keepdims=True)
-    return unit.astype(np.float32)
+    outside = np.flatnonzero(np.linalg.norm(vectors, axis=1) <= 1e-12)
+    filled = vectors.copy()
+    filled[outside] = np.random.default_rng(seed).standard_normal(
+        (len(outside), vectors.shape[1]), np.float32
+    )
+    return unit_rows(filled)
 
 
 def _inverse_sqrt(degrees: NDArray[np.floating]) -> Floats:

@@ -1,8 +1,8 @@
-"""Interactions in memory: one row for a (user, item) pair, 24 bytes each."""
+"""Interactions in memory: one row for a (user, item) pair, 28 bytes each."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -55,7 +55,8 @@ class Interactions:
     ) -> Interactions:
         """Sort distinct pairs by user and first occurrence.
 
-        One time given stands for both. `trained_until` defaults to the newest last occurrence.
+        One time given stands for both. `trained_until` defaults to the newest last occurrence; what
+        is later has no age.
 
         Raises:
             ValueError: arrays of unequal length, an index out of range, a pair given twice.
@@ -76,7 +77,7 @@ class Interactions:
             n_items=n_items,
             trained_until=trained_until
             if trained_until is not None
-            else float(last.max(initial=0.0)),
+            else float(last.max() if n else 0.0),
             offsets=_offsets(user, n_users),
         )
 
@@ -116,9 +117,18 @@ class Interactions:
         """Compute max(0, trained_until - last_occurred_at) in days, [N]."""
         return np.maximum(self.trained_until - self.last_occurred_at, 0.0)
 
+    @property
+    def mean_weight(self) -> float:
+        """Compute the mean weight of a pair; 1 of nothing."""
+        return float(self.weight.mean(dtype=np.float64)) if len(self) else 1.0
+
     def history_weights(self, half_life_days: float) -> Floats:
         """Compute w_ui = weight * 0.5 ** (age / half_life), [N]; no decay if it is inf."""
         return (self.weight * decay(self.ages(), half_life_days)).astype(np.float32)
+
+    def histories(self, half_life_days: float) -> sp.csr_matrix:
+        """Lay w_ui of every user out, [U, I]."""
+        return self.matrix(self.history_weights(half_life_days))
 
     def matrix(self, values: Floats) -> sp.csr_matrix:
         """Lay values [N] out as a sparse [U, I] matrix of its own.
@@ -128,6 +138,22 @@ class Interactions:
         """
         parts = (values, self.item, self.offsets)
         return sp.csr_matrix(parts, shape=(self.n_users, self.n_items), copy=True)
+
+    def of_users(self, users: NDArray[np.int64]) -> Interactions:
+        """Keep the rows of some users, in this order, numbered from 0."""
+        lengths = self.lengths[users]
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        rows = np.repeat(self.offsets[users] - offsets[:-1], lengths) + np.arange(offsets[-1])
+        return replace(
+            self,
+            user=np.repeat(np.arange(len(users), dtype=np.int32), lengths),
+            item=self.item[rows],
+            weight=self.weight[rows],
+            first_occurred_at=self.first_occurred_at[rows],
+            last_occurred_at=self.last_occurred_at[rows],
+            n_users=len(users),
+            offsets=offsets,
+        )
 
     def select(self, rows: Mask, *, until: float | None = None) -> Interactions:
         """Keep some rows, as they were known at `until`: a later last occurrence is cut to it."""

@@ -21,6 +21,7 @@ MOST_NEW = 5000  # pretended: each is compared with the whole catalog
 BIASES = tuple(np.linspace(0, 0.6, 25))
 COST = 0.003  # of recall on old items, that new ones may take
 USERS = 1000
+ENOUGH_USERS = 30
 
 
 def fit_new_item_bias(
@@ -29,7 +30,8 @@ def fit_new_item_bias(
     """Choose how far new items are put forward: as far as old ones lose .3 % of recall@20.
 
     A twentieth of the learned items, 5,000 at most, are placed by their content as if nobody had
-    touched them, and compete for the lists of the validation slice's users.
+    touched them, and compete for the lists of the validation slice's users, 1,000 at most. Where
+    fewer than 30 of these have old items to find, or none is found, the default stays.
     """
     assert space.blend is not None  # noqa: S101 - composed so
     known = np.flatnonzero(space.learned & content.any(axis=1))
@@ -49,6 +51,8 @@ def fit_new_item_bias(
     old = _old_lists(space, validation, new)
     relevant = [items[~np.isin(items, new)] for items in old.relevant]
     before = recall_at_k(old.items, relevant, k=old.items.shape[1])
+    if sum(map(bool, map(len, relevant))) < ENOUGH_USERS or not before > 0:
+        return space.blend.new_item_bias
     fresh = old.users @ placed.T  # [V, N]
     fresh[old.seen_new] = -np.inf
     allowed = 0.0
@@ -72,11 +76,16 @@ class _OldLists:
 
 def _old_lists(space: Space, validation: Validation, new: NDArray[np.int64]) -> _OldLists:
     """List the K best items that are not `new` for some of the slice's users."""
-    chosen = slice(USERS)
+    # Every so many of them: the first are the oldest accounts, where ids count up.
+    chosen = slice(None, None, -(-len(validation.users) // USERS) or 1)
     users = space.pool(validation.train, validation.users[chosen]).embeddings
     seen = validation.seen()[chosen]
     items, scores = best_unseen(
-        torch.from_numpy(users), torch.from_numpy(space.item_embeddings), seen, K, barred=new
+        torch.from_numpy(users),
+        torch.from_numpy(space.item_embeddings),
+        seen,
+        K,
+        barred=np.union1d(new, np.flatnonzero(~space.learned)),
     )
     return _OldLists(
         users=users,

@@ -75,11 +75,6 @@ class Sampler:
             float((chances * self._target_weights).sum()) / max(len(self._users), 1), 1e-12
         )
 
-    @property
-    def history_scale(self) -> float:
-        """1 / mean weight: what weights are multiplied by in training, to be folded into P."""
-        return self._history_scale
-
     def __len__(self) -> int:
         return -(-len(self._users) // self._batch_size)
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from recs.learning.cold_items import neighbor_weights, place
 from recs.learning.interactions import Floats
-from recs.learning.trained import unit_rows
+from recs.learning.vectors import unit_rows
 
 SUPPORT = 60.0  # distinct users of an item at which its content counts half
 COMPARED = 20_000  # items of most users, that likes are looked for among

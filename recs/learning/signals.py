@@ -5,15 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from recs.learning.associations import (
-    Associations,
-    fit_associations,
-    fit_low_pass,
-    join,
-    noise_edge,
-)
+from recs.learning.associations import Associations, join
 from recs.learning.catalog_defaults import catalog_defaults
+from recs.learning.ease import fit_ease, noise_edge
 from recs.learning.interactions import Floats, Interactions
+from recs.learning.low_pass import fit_low_pass
 from recs.learning.popularity import popularity
 from recs.learning.seasonality import seasonality
 from recs.learning.trained import TrainedModel
@@ -44,7 +40,8 @@ FINE = Resolution(dimensions=2.0, ridge=0.5)
 class Signals:
     """What is blended: vectors of a two-tower model, associations [I, A] and popularity [I].
 
-    seasonality [I] is for new items: see there.
+    seasonality [I] is for new items: see recs.learning.seasonality. mean_weight is that of an
+    interaction, which the length of a sum of associations is proportional to.
     """
 
     tower: TrainedModel
@@ -52,6 +49,7 @@ class Signals:
     popularity: Floats
     seasonality: Floats
     resolution: Resolution = USUAL
+    mean_weight: float = 1.0
 
 
 def signals_of(
@@ -70,10 +68,8 @@ def signals_of(
     """
     half_life, config = tower.half_life_days, tower.config
     device = config.torch_device
-    weights, targets = (
-        interactions.matrix(interactions.history_weights(days))
-        for days in (half_life, half_life / 2)
-    )
+    weights = interactions.histories(half_life)
+    targets = None if math.isinf(half_life) else interactions.histories(half_life / 2)
     suited, unit = catalog_defaults(interactions.n_items), config.association_dimension
     dimension = min(int(unit * suited.ease_factor * resolution.dimensions), interactions.n_items)
     ridge = resolution.ridge * noise_edge(weights)
@@ -82,7 +78,7 @@ def signals_of(
     n_signals = min(int(unit * suited.low_pass_factor), n_users // USERS_PER_SIGNAL)
     associations = join(
         fit_low_pass(weights, dimension=n_signals, seed=config.seed, device=device),
-        fit_associations(
+        fit_ease(
             weights,
             targets,
             dimension=dimension,
@@ -102,4 +98,5 @@ def signals_of(
         # Over what associations predict, so that their length comes to mean the season ahead.
         seasonality=seasonality(interactions, half_life_days=half_life / 2),
         resolution=resolution,
+        mean_weight=interactions.mean_weight,
     )

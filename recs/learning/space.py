@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from recs.learning.associations import Fading
@@ -15,7 +14,7 @@ from recs.learning.cold_items import Neighbors
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.ranking import row_blocks
 from recs.learning.signals import USUAL, Resolution, Signals
-from recs.learning.trained import unit_rows
+from recs.learning.vectors import limit_norm, unit_rows
 
 TOWER_LENGTH = 0.5
 TAIL = 2  # popularity, newness
@@ -89,20 +88,17 @@ class Space:
 
         w_ui = weight * 0.5 ** (max(0, trained_until - last_occurred_at) / half_life).
         """
-        weights, support = self._weights(interactions), interactions.lengths.astype(np.int32)
-        if users is not None:
-            weights, support = weights[users], support[users]
+        known = interactions if users is None else interactions.of_users(users)
+        support = known.lengths.astype(np.int32)
+        weights = known.histories(self.half_life_days)
         history = np.asarray(weights @ self.history_embeddings, np.float32)
         return PooledUsers(history, self.users(history, support), support)
 
     def stream_histories(self, interactions: Interactions) -> Iterator[Floats]:
         """Compute the history [F] of every user as in `pool`, a block of users in memory."""
-        weights = self._weights(interactions)
+        weights = interactions.histories(self.half_life_days)
         for block in row_blocks(weights.shape[0], self.history_embeddings.shape[1]):
             yield from np.asarray(weights[block] @ self.history_embeddings, np.float32)
-
-    def _weights(self, interactions: Interactions) -> sp.csr_matrix:
-        return interactions.matrix(interactions.history_weights(self.half_life_days))
 
     def users(self, history: Floats, support: NDArray[np.integer]) -> Floats:
         """Compute user vectors from sums [U, F] of `support` [U] items, unit rows [U, F]."""
@@ -141,39 +137,30 @@ class Space:
 
 
 def compose(signals: Signals, blend: Blend) -> Space:
-    """Lay signals out as a space."""
+    """Lay signals out as a space.
+
+    Args:
+        blend: its popularity_weight is of interactions that weigh 1 in the mean; the space's is of
+            those that the signals are of, for |v| grows with their weights.
+    """
     tower, associations = signals.tower, signals.associations
-    n_items = len(tower.item_embeddings)
-    known = np.column_stack(
-        [
-            TOWER_LENGTH * tower.item_embeddings,
-            associations.items,
-            signals.popularity,
-            np.zeros(n_items),
-        ]
-    ).astype(np.float32)
-    scale = float(np.linalg.norm(known, axis=1).max())
-    tail = np.zeros((n_items, TAIL), np.float32)
+    tail = np.zeros((len(tower.item_embeddings), TAIL), np.float32)
+    items = np.column_stack(
+        [np.float32(TOWER_LENGTH) * tower.item_embeddings, associations.items, tail]
+    )
+    items[:, -TAIL] = signals.popularity
+    scale = float(np.linalg.norm(items, axis=1).max())
+    items /= np.float32(scale)
     return Space(
-        item_embeddings=known / np.float32(scale),
+        item_embeddings=items,
         history_embeddings=np.column_stack([tower.history_embeddings, associations.history, tail]),
         tower_dimension=tower.item_embeddings.shape[1],
         scale=scale,
         half_life_days=tower.half_life_days,
         learned=tower.learned,
-        blend=blend,
+        blend=replace(blend, popularity_weight=blend.popularity_weight * signals.mean_weight),
         tower_length=TOWER_LENGTH,
         fading=associations.fading,
         seasonality=signals.seasonality,
         resolution=signals.resolution,
     )
-
-
-def limit_norm(rows: Floats) -> Floats:
-    """Shorten rows of a norm above 1 to 1, [I, F]; the reference for sql/functions/limit_norm.sql.
-
-    No item placed by its content may outshine those that are learned.
-    """
-    norms = np.linalg.norm(rows, axis=1, keepdims=True)
-    shortened: Floats = (rows / np.maximum(norms, 1)).astype(np.float32)
-    return shortened

@@ -35,13 +35,15 @@ def leading_eigenvectors(
         near: those of a matrix that is nearly S, [n, R] or less: from there it takes fewer
             iterations.
     """
-    drawn = np.random.default_rng(seed).standard_normal((n, min(size + OVERSAMPLING, n)))
-    start = torch.from_numpy(drawn.astype(np.float32)).to(device)
+    columns = min(size + OVERSAMPLING, n)
+    random = np.random.default_rng(seed)
     if near is not None:
-        start[:, : near.shape[1]] = near
-    basis = _orthonormal(start)
+        columns = max(0, columns - near.shape[1])
+    drawn = torch.from_numpy(random.standard_normal((n, columns), np.float32)).to(device)
+    basis = _orthonormal(drawn if near is None else torch.cat([near, drawn], dim=1))
     for _ in range(ITERATIONS if near is None else ITERATIONS_NEARBY):
-        basis = _orthonormal(times(basis))
+        basis = times(basis)  # the old one goes before the new one is made
+        basis = _orthonormal(basis)
     values, rotation = torch.linalg.eigh((basis.T @ times(basis)).double())
     largest = values.flip(0)[:size].clamp_min(0)
     return largest.float(), basis @ rotation.flip(1)[:, :size].float()

@@ -21,7 +21,7 @@ from recs.learning.cold_items import place, similarity_weights
 from recs.learning.content import TermKind, inverse_document_frequencies, term_weights
 from recs.learning.interactions import Floats
 from recs.learning.ranking import best_columns
-from recs.learning.trained import unit_rows
+from recs.learning.vectors import unit_rows
 from recs.metrics import ndcg_at_k, recall_at_k
 
 PRETENDED_NEW = 0.2

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from recs.learning.config import Timescale, TrainingConfig
 from recs.learning.interactions import Floats, Interactions
+from recs.learning.vectors import unit_rows
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,8 @@ class TrainedModel:
 
     Args:
         item_embeddings: q, [I, D], unit norm.
-        history_embeddings: p, [I, D]; a zero row for an item nobody has interacted with and that
-            has no content.
-        learned: [I], false where a vector was placed by content alone, or by chance.
+        history_embeddings: p, [I, D]; a zero row for an item nobody has interacted with.
+        learned: [I], false where nobody has interacted with an item: its q stands there by chance.
         timescale: the one chosen; its half_life_days is inf where time carries nothing.
         trial: the best model of the validation slice, which has not seen what was held out; None
             where nothing was held out. For a gate to judge.
@@ -72,14 +72,6 @@ def tower_users(
 
     w_ui = weight * 0.5 ** (max(0, trained_until - last_occurred_at) / half_life).
     """
-    weights = interactions.matrix(interactions.history_weights(model.half_life_days))
-    if users is not None:
-        weights = weights[users]
+    known = interactions if users is None else interactions.of_users(users)
+    weights = known.histories(model.half_life_days)
     return unit_rows(np.asarray(weights @ model.history_embeddings, np.float32))
-
-
-def unit_rows(vectors: Floats) -> Floats:
-    """Scale rows to norm 1; a zero row stays zero."""
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    unit: Floats = (vectors / np.maximum(norms, 1e-12)).astype(np.float32)
-    return unit

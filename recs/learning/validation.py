@@ -1,4 +1,4 @@
-"""Interactions held out to choose timescale and number of epochs. Test data are never here."""
+"""Interactions held out, to choose by and for the gate. Test data are never here."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class Validation:
 
     def seen(self) -> sp.csr_matrix:
         """Return ones where a user has an item in the training part, [V, I]."""
-        ones = np.ones(len(self.train), np.float32)
-        return sp.csr_matrix(self.train.matrix(ones)[self.users])
+        known = self.train.of_users(self.users)
+        return known.matrix(np.ones(len(known), np.float32))
 
 
 def hold_out(
@@ -105,12 +105,21 @@ def _draw_newcomers(interactions: Interactions, generator: np.random.Generator) 
     return np.sort(generator.permutation(enough)[:count])
 
 
-def score(users: Tensor, item_embeddings: Tensor, validation: Validation) -> tuple[float, float]:
-    """Compute recall@20 and ndcg@20 over the whole catalog, items of the history left out.
+def score(
+    users: Tensor,
+    item_embeddings: Tensor,
+    validation: Validation,
+    *,
+    learned: Mask | None = None,
+) -> tuple[float, float]:
+    """Compute recall@20 and ndcg@20 over the catalog, items of the history left out.
 
-    users [V, D] are the vectors of validation.users.
+    Args:
+        users: vectors of validation.users, [V, D].
+        learned: [I], items that have a vector to be served; all if left out.
     """
-    recommended, _ = best_unseen(users, item_embeddings, validation.seen(), K)
+    barred = None if learned is None else np.flatnonzero(~learned)
+    recommended, _ = best_unseen(users, item_embeddings, validation.seen(), K, barred=barred)
     k = recommended.shape[1]
     return (
         recall_at_k(recommended, validation.held_out, k=k),

@@ -126,9 +126,8 @@ def validation_of(interactions: Interactions, config: TrainingConfig) -> Validat
 
 def _score(space: Space, validation: Validation) -> Figures:
     users = space.pool(validation.train, validation.users).embeddings
-    return Figures(
-        *score(torch.from_numpy(users), torch.from_numpy(space.item_embeddings), validation)
-    )
+    items = torch.from_numpy(space.item_embeddings)
+    return Figures(*score(torch.from_numpy(users), items, validation, learned=space.learned))
 
 
 def _score_popularity(validation: Validation, half_life: float) -> Figures:

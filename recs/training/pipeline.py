@@ -29,7 +29,7 @@ from recs.learning.interactions import Floats
 from recs.learning.signals import Signals
 from recs.learning.term_factors import fit_term_factors
 from recs.learning.term_kinds import KindWeights, fit_kind_weights
-from recs.learning.trained import unit_rows
+from recs.learning.vectors import unit_rows
 from recs.training import active, gate, publishing, reading, versions
 from recs.training.indexing import IndexOptions
 from recs.training.publication import (

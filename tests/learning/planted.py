@@ -6,8 +6,8 @@ import numpy as np
 
 from recs.learning import Interactions, TrainingConfig
 from recs.learning.interactions import Floats
-from recs.learning.trained import unit_rows
 from recs.learning.validation import Validation, hold_out
+from recs.learning.vectors import unit_rows
 
 N_GROUPS = 8
 SIZE = 240 // N_GROUPS  # items of a group, of as many as `planted` makes

@@ -11,7 +11,7 @@ from recs.learning.associations import Associations, Fading
 from recs.learning.blend import Blend
 from recs.learning.interactions import Floats
 from recs.learning.signals import Signals
-from recs.learning.trained import unit_rows
+from recs.learning.vectors import unit_rows
 
 SMALLEST = 1e-6  # no |v| counts as less
 

@@ -30,8 +30,9 @@ from recs.learning.popularity import popularity
 from recs.learning.shrinkage import Draw
 from recs.learning.signals import FINE, Signals
 from recs.learning.space import TAIL, compose
-from recs.learning.trained import TrainedModel, unit_rows
+from recs.learning.trained import TrainedModel
 from recs.learning.validation import Validation
+from recs.learning.vectors import unit_rows
 from tests.learning.planted import SIZE, SMALL, held, planted
 
 N_USERS, N_ITEMS, VISITS, DAYS = 400, 200, 8, 100.0

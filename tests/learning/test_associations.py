@@ -4,14 +4,9 @@ import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from recs.learning.associations import (
-    Associations,
-    Fading,
-    fit_associations,
-    fit_low_pass,
-    join,
-    noise_edge,
-)
+from recs.learning.associations import Associations, Fading, join
+from recs.learning.ease import fit_ease, noise_edge
+from recs.learning.low_pass import fit_low_pass
 from tests.learning.planted import N_GROUPS, planted
 
 WEIGHTS = planted(predictability=0.8).matrix(np.ones(len(planted(predictability=0.8)), np.float32))
@@ -30,7 +25,7 @@ def product(associations: Associations) -> np.ndarray:
 
 
 def test_at_full_rank_it_is_ease() -> None:
-    full = fit_associations(WEIGHTS, dimension=240, rank=240, ridge=30)
+    full = fit_ease(WEIGHTS, dimension=240, rank=240, ridge=30)
     np.testing.assert_allclose(product(full), ease(WEIGHTS, ridge=30), atol=1e-5)
 
 
@@ -51,7 +46,7 @@ def test_at_full_rank_it_is_the_ridge_regression_of_targets_on_all_other_items()
     few = WEIGHTS[:, :60].tocsr()
     generator = np.random.default_rng(0)
     targets = few.multiply(generator.uniform(0.2, 1, few.shape)).tocsr()
-    found = fit_associations(few, targets, dimension=60, rank=60, ridge=30)
+    found = fit_ease(few, targets, dimension=60, rank=60, ridge=30)
     np.testing.assert_allclose(product(found), constrained(few, targets, ridge=30), atol=1e-5)
 
 
@@ -64,14 +59,14 @@ def test_off_the_diagonal_it_is_nearer_to_ease_than_the_best_approximation_of_al
     dimension: int, share: float
 ) -> None:
     exact = ease(WEIGHTS, ridge=30)
-    low = product(fit_associations(WEIGHTS, dimension=dimension, rank=240, ridge=30))
+    low = product(fit_ease(WEIGHTS, dimension=dimension, rank=240, ridge=30))
     left, values, right = np.linalg.svd(exact)
     best = (left[:, :dimension] * values[:dimension]) @ right[:dimension]
     assert off_diagonal_norm(low - exact) < share * off_diagonal_norm(best - exact)
 
 
 def test_an_item_speaks_for_its_own_group() -> None:
-    associated = product(fit_associations(WEIGHTS))
+    associated = product(fit_ease(WEIGHTS))
     size = WEIGHTS.shape[1] // N_GROUPS
     groups = np.arange(WEIGHTS.shape[1]) // size
     same = groups[:, None] == groups
@@ -79,18 +74,18 @@ def test_an_item_speaks_for_its_own_group() -> None:
 
 
 def test_item_vectors_have_norm_one_at_most() -> None:
-    assert np.linalg.norm(fit_associations(WEIGHTS).items, axis=1).max() <= 1 + 1e-6
+    assert np.linalg.norm(fit_ease(WEIGHTS).items, axis=1).max() <= 1 + 1e-6
 
 
 def test_fitting_twice_gives_the_same_vectors() -> None:
-    first, second = (fit_associations(WEIGHTS) for _ in range(2))
+    first, second = (fit_ease(WEIGHTS) for _ in range(2))
     np.testing.assert_array_equal(first.history, second.history)
     np.testing.assert_array_equal(first.items, second.items)
 
 
 def test_there_are_no_more_dimensions_than_items() -> None:
     few = WEIGHTS[:, :5].tocsr()
-    small = fit_associations(few, ridge=30)
+    small = fit_ease(few, ridge=30)
     assert small.items.shape == small.history.shape == (5, 5)
     np.testing.assert_allclose(product(small), ease(few, ridge=30), atol=1e-5)
 
@@ -117,7 +112,7 @@ def test_items_of_the_low_pass_filter_are_orthonormal_and_unseen_ones_zero() -> 
 
 
 def test_joined_associations_keep_their_shares_and_the_strength_of_the_second() -> None:
-    first, second = fit_low_pass(WEIGHTS, dimension=16), fit_associations(WEIGHTS, dimension=32)
+    first, second = fit_low_pass(WEIGHTS, dimension=16), fit_ease(WEIGHTS, dimension=32)
     both = join(first, second, WEIGHTS, share=2.0, support=5.0)
     sums = np.asarray(WEIGHTS @ both.history)
     parts = [np.linalg.norm(part, axis=1) for part in (sums[:, :16], sums[:, 16:])]
@@ -143,23 +138,23 @@ def test_what_the_filter_loses_by_what_is_known_the_detail_gains() -> None:
 
 
 def test_the_first_dimensions_of_many_are_nearly_the_few() -> None:
-    few, many = (fit_associations(WEIGHTS, dimension=d, rank=60, ridge=300) for d in (8, 32))
+    few, many = (fit_ease(WEIGHTS, dimension=d, rank=60, ridge=300) for d in (8, 32))
     first = Associations(many.history[:, :8], many.items[:, :8])
     difference = product(first) - product(few)
     assert np.linalg.norm(difference) < 0.04 * np.linalg.norm(product(few))
 
 
 def test_coordinates_stand_in_the_order_of_what_they_contribute() -> None:
-    found = fit_associations(WEIGHTS, dimension=32, rank=60)
+    found = fit_ease(WEIGHTS, dimension=32, rank=60)
     np.testing.assert_allclose(found.items.T @ found.items, np.eye(32), atol=1e-5)
     assert (np.diff(np.linalg.norm(found.history, axis=0)) < 0).all()
 
 
 def test_users_are_summed_up_block_by_block_to_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = fit_associations(WEIGHTS, dimension=8, rank=30)
+    whole = fit_ease(WEIGHTS, dimension=8, rank=30)
     monkeypatch.setattr("recs.learning.ranking.CELLS", 8 * 7)
     monkeypatch.setattr("recs.learning.blocks.USERS", 7)
-    blocks = fit_associations(WEIGHTS, dimension=8, rank=30)
+    blocks = fit_ease(WEIGHTS, dimension=8, rank=30)
     np.testing.assert_allclose(product(blocks), product(whole), atol=1e-5)
     filtered = fit_low_pass(WEIGHTS, dimension=16)
     joined = join(filtered, blocks, WEIGHTS, share=0.7, support=5.0)
@@ -188,5 +183,5 @@ def test_what_nobody_has_and_who_has_nothing_do_not_move_the_edge_of_noise() -> 
 
 
 def test_weights_in_another_unit_give_the_same_associations() -> None:
-    plain, tenfold = (fit_associations(scale * WEIGHTS, dimension=32) for scale in (1.0, 10.0))
+    plain, tenfold = (fit_ease(scale * WEIGHTS, dimension=32) for scale in (1.0, 10.0))
     np.testing.assert_allclose(product(tenfold), product(plain), atol=1e-4)

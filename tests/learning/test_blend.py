@@ -10,12 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from recs.learning import TIMELESS, Interactions, TrainingConfig, train
-from recs.learning.associations import Associations, fit_associations
-from recs.learning.blend import KNOWN_ITEMS, Blend, fit_blend, replay
+from recs.learning.associations import Associations
+from recs.learning.blend import Blend
+from recs.learning.ease import fit_ease
+from recs.learning.fitted_blend import KNOWN_ITEMS, fit_blend
 from recs.learning.popularity import popularity
 from recs.learning.signals import Signals
-from recs.learning.trained import unit_rows
+from recs.learning.situation import replay
 from recs.learning.validation import Validation, hold_out
+from recs.learning.vectors import unit_rows
 from recs.metrics import ndcg_at_k, recall_at_k
 from tests.learning.planted import planted
 from tests.learning.reference import noise, slow_list, slow_scores, weighted_sum
@@ -29,7 +32,7 @@ def case(data: Interactions) -> Case:
     known = validation.train
     signals = Signals(
         tower=train(known, config=CONFIG),
-        associations=fit_associations(known.matrix(known.weight), dimension=32, ridge=30),
+        associations=fit_ease(known.matrix(known.weight), dimension=32, ridge=30),
         popularity=popularity(known, half_life_days=np.inf),
         seasonality=np.ones(known.n_items, np.float32),
     )
@@ -222,7 +225,7 @@ def test_a_two_tower_that_would_gain_a_few_percent_keeps_its_default_where_thing
     data, validation, signals = case(dated)
     few = {"users": validation.users[:29], "held_out": validation.held_out[:29]}
     known = validation.train
-    real = fit_associations(known.matrix(known.weight), dimension=64, ridge=30)
+    real = fit_ease(known.matrix(known.weight), dimension=64, ridge=30)
     nothing = noise(0, n_items=96, associations=64).associations
     signals = replace(signals, associations=blurred(real, nothing, share=share))
     blend = fit_blend(data, replace(validation, **few), signals)
@@ -240,7 +243,7 @@ def close() -> Case:
     data = planted(predictability=0.8, n_users=500, n_items=96, length=20)
     validation = hold_out(data, share=0.2, max_users=500, generator=np.random.default_rng(0))
     known = validation.train
-    real = fit_associations(known.matrix(known.weight), dimension=64, ridge=30)
+    real = fit_ease(known.matrix(known.weight), dimension=64, ridge=30)
     signals = Signals(
         tower=train(known, config=CONFIG),
         associations=blurred(real, noise(0, n_items=96, associations=64).associations, share=0.35),

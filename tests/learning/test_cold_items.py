@@ -10,7 +10,7 @@ from recs.learning.cold_items import (
     similarity_weights,
 )
 from recs.learning.interactions import Floats
-from recs.learning.trained import unit_rows
+from recs.learning.vectors import unit_rows
 
 KNOWN = np.eye(4, 3, dtype=np.float32)  # the last known item has no content
 NEW = np.array([[0.8, 0.6, 0.0], [0.0, 0.0, 0.0], [-1.0, 0.0, 0.0]], np.float32)

@@ -7,7 +7,9 @@ import pytest
 import torch
 
 from recs.learning import TrainingConfig, fit_space, signals_of, train
-from recs.learning.associations import Associations, fit_associations, fit_low_pass
+from recs.learning.associations import Associations
+from recs.learning.ease import fit_ease
+from recs.learning.low_pass import fit_low_pass
 from recs.learning.validation import score
 from tests.learning.planted import SMALL, content_of, held, planted
 
@@ -31,7 +33,7 @@ def product(associations: Associations) -> np.ndarray:
 def test_associations_are_the_same_on_a_gpu() -> None:
     data = planted(predictability=0.8)
     weights = data.matrix(data.weight)
-    for fit, dimension in ((fit_associations, 32), (fit_low_pass, 8)):
+    for fit, dimension in ((fit_ease, 32), (fit_low_pass, 8)):
         here, there = (
             product(fit(weights, dimension=dimension, device=torch.device(name)))
             for name in ("cpu", "cuda")

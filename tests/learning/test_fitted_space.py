@@ -23,8 +23,9 @@ from recs.learning.cold_items import find_neighbors
 from recs.learning.shrinkage import fit_draw
 from recs.learning.signals import Signals
 from recs.learning.space import TAIL, compose
-from recs.learning.trained import TrainedModel, unit_rows
+from recs.learning.trained import TrainedModel
 from recs.learning.validation import Validation
+from recs.learning.vectors import unit_rows
 from tests.learning.planted import N_GROUPS, SIZE, SMALL, content_of, held, planted
 from tests.learning.reference import slow_scores, user_of, weighted_sum
 
@@ -179,14 +180,43 @@ def test_too_few_users_leave_the_default_blend(n_users: int) -> None:
     assert np.linalg.norm(space.item_embeddings, axis=1).max() == pytest.approx(1, abs=1e-6)
 
 
+def test_a_given_number_of_epochs_is_judged_and_blended_as_one_that_was_found() -> None:
+    data = planted(predictability=0.8)
+    model = train(data, config=replace(SMALL, epochs=1, timescales=(TIMELESS,)))
+    assert model.course.epochs == 1
+    space, trial = fit_space(*signalled(data, model, held(data)))
+    assert trial is not None
+    assert space.blend is not None
+    assert space.blend.curve
+
+
 def test_without_anything_held_out_there_is_no_trial_and_the_blend_is_the_default() -> None:
     data = planted(predictability=0.8, n_users=100)
-    model = train(data, config=replace(SMALL, epochs=1, timescales=(TIMELESS,)))
-    assert model.trial is None
+    # Nobody has an item of anybody else: what is held out would be unknown.
+    apart = Interactions.from_pairs(
+        np.repeat(np.arange(60, dtype=np.int32), 2),
+        np.arange(120, dtype=np.int32),
+        n_users=100,
+        n_items=120,
+    )
+    assert train(apart, config=SMALL).trial is None
+    model = replace(train(data, config=replace(SMALL, epochs=1)), trial=None)
     for validation in (None, held(data)):
         space, trial = fit_space(*signalled(data, model, validation), content=content_of())
         assert trial is None
         assert space.blend == Blend()
+
+
+def test_the_unit_of_weights_changes_no_list() -> None:
+    lists = []
+    for unit in (1.0, 1e6):
+        data = planted(predictability=0.8, n_users=320)
+        data = replace(data, weight=np.full(len(data), unit, np.float32))
+        space, _ = fit_space(*signalled(data, train(data, config=SMALL), held(data)))
+        assert space.blend is not None
+        assert space.blend.popularity_weight > 0
+        lists.append(space.pool(data).embeddings @ space.item_embeddings.T)
+    np.testing.assert_allclose(lists[0], lists[1], atol=2e-4)
 
 
 def test_fewer_items_than_dimensions_are_fine() -> None:

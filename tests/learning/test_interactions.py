@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 
 from recs.learning import Interactions
-from recs.learning.validation import Validation, hold_out, split_at, split_latest
+from recs.learning.validation import Validation, hold_out, score, split_at, split_latest
 from tests.learning.planted import planted
 
 
@@ -193,3 +196,50 @@ def test_each_users_last_items_are_held_out_where_hardly_anybody_spans_a_moment(
     validation = hold_out(data, share=0.1, max_users=200, generator=np.random.default_rng(0))
     assert validation.train.trained_until == data.trained_until
     assert len(validation.users) > 100
+
+
+def test_what_is_dated_after_the_moment_has_no_age_and_takes_nothing_from_the_rest():
+    def weights(last):
+        data = Interactions.from_pairs(
+            ints(0, 0), ints(0, 1), n_users=1, n_items=2,
+            last_occurred_at=np.array([0.0, last]), trained_until=10.0,
+        )  # fmt: skip
+        return data.history_weights(10.0)
+
+    np.testing.assert_allclose(weights(10.0), [0.5, 1.0])
+    np.testing.assert_allclose(weights(4000.0), [0.5, 1.0])
+
+
+def test_days_may_lie_before_their_origin():
+    data = Interactions.from_pairs(
+        ints(0), ints(0), n_users=1, n_items=1, last_occurred_at=np.array([-5.0])
+    )
+    assert data.trained_until == -5.0
+
+
+def test_rows_of_some_users_are_those_of_all_in_their_order():
+    data = planted(predictability=0.5, with_times=True)
+    users = np.array([7, 0, 311, 7])
+    some = data.of_users(users)
+    np.testing.assert_array_equal(
+        some.histories(30.0).toarray(), data.histories(30.0)[users].toarray()
+    )
+    assert some.lengths.tolist() == data.lengths[users].tolist()
+    assert some.trained_until == data.trained_until
+    assert len(data.of_users(np.zeros(0, np.int64))) == 0
+
+
+def test_what_cannot_be_served_stands_in_no_list_that_is_judged():
+    data = planted(predictability=0.5)
+    validation = hold_out(data, share=0.1, max_users=50, generator=np.random.default_rng(0))
+    # Item 0 is nearest to everybody, the item held out first is next.
+    items = np.zeros((data.n_items, 1), np.float32)
+    items[0] = 2
+    users = torch.ones(len(validation.users), 1)
+    learned = np.arange(data.n_items) != 0
+    scored = [
+        score(users, torch.from_numpy(items), replace(validation, held_out=held), learned=learned)
+        for held in ([np.array([0]) for _ in validation.users], validation.held_out)
+    ]
+    assert scored[0] == (0, 0)
+    assert scored[1][0] > 0

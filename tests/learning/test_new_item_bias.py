@@ -32,7 +32,7 @@ def slow_recall(space: Space, items: Floats, validation: Validation, new: set[in
     return recall_at_k(np.array(lists), old, k=20)
 
 
-@pytest.mark.parametrize("blur", [0.2, 0.3])
+@pytest.mark.parametrize("blur", [0.1, 0.2])
 def test_new_items_are_put_forward_until_old_ones_would_lose_more_than_they_may(
     blur: float,
 ) -> None:
@@ -63,6 +63,21 @@ def test_new_items_are_put_forward_until_old_ones_would_lose_more_than_they_may(
     assert 0 < bias < BIASES[-1]
     assert all(recall(b) >= least for b in BIASES if b <= bias)
     assert recall(next(b for b in BIASES if b > bias)) < least
+
+
+def test_the_bias_stays_where_too_few_users_judge_or_none_finds_an_old_item() -> None:
+    data = planted(predictability=0.9, n_users=320)
+    model, validation = train(data, config=SMALL), held(data)
+    assert model.trial is not None
+    signals = signals_of(validation.train, model.trial)
+    space = compose(signals, Blend(new_item_bias=0.35))
+    few = replace(validation, users=validation.users[:29], held_out=validation.held_out[:29])
+    assert fit_new_item_bias(space, signals, few, content_of()) == 0.35
+    # Whatever is held out, lists of nothing but what is seen find none of it.
+    lost = replace(space, item_embeddings=np.zeros_like(space.item_embeddings))
+    nothing = [np.array([239]) for _ in validation.users]
+    unfound = replace(validation, held_out=nothing)
+    assert fit_new_item_bias(lost, signals, unfound, content_of()) == 0.35
 
 
 def test_without_content_of_any_item_the_bias_stays() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from recs.learning.shrinkage import SUPPORT, fit_draw
-from recs.learning.trained import unit_rows
+from recs.learning.vectors import unit_rows
 
 N_ITEMS, N_THEMES, DIMENSION = 1200, 20, 16
 THEMES = np.arange(N_ITEMS) % N_THEMES

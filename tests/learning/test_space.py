@@ -16,7 +16,8 @@ from recs.learning.blend import Blend
 from recs.learning.cold_items import Neighbors
 from recs.learning.new_item_bias import BIASES
 from recs.learning.signals import Signals
-from recs.learning.space import TAIL, Space, compose, limit_norm
+from recs.learning.space import TAIL, Space, compose
+from recs.learning.vectors import limit_norm
 from tests.learning.reference import direction, faded, noise, slow_scores, user_of, weighted_sum
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -8,14 +8,14 @@ import scipy.sparse as sp
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recs.learning.associations import fit_associations
 from recs.learning.content import TermKind
+from recs.learning.ease import fit_ease
 from recs.learning.term_kinds import KindWeights, TermProducts, fit_kind_weights
 from tests.learning.planted import N_GROUPS, planted
 
 DATA = planted(predictability=0.9, n_users=500, n_items=600, length=20)
 HISTORIES = DATA.matrix(DATA.weight)
-ASSOCIATIONS = fit_associations(HISTORIES, dimension=32, ridge=30)
+ASSOCIATIONS = fit_ease(HISTORIES, dimension=32, ridge=30)
 GROUPS = np.arange(600) * N_GROUPS // 600
 
 
