@@ -93,15 +93,17 @@ def tune(
     on the slice than it will be in service: a gain of a few percent may be none.
 
     Args:
-        timeout: seconds after which no further trial is begun.
+        timeout: seconds, above 0, after which no further trial is begun.
         device: where to compute, as in TrainingConfig.
 
     Raises:
         NothingToLearn: there is nothing to hold out.
-        BadInput: trials is not positive.
+        BadInput: trials or timeout is not positive.
     """
     if trials < 1:
         raise BadInput(f"trials is {trials}, expected 1 or more")
+    if timeout is not None and timeout <= 0:
+        raise BadInput(f"timeout is {timeout:g} s, expected more than 0, or none")
     interactions = _read(engine)
     validation = hold_out(
         interactions,
@@ -113,6 +115,7 @@ def tune(
         raise NothingToLearn(
             "no user has items to hold out", hint="load more interactions: recs load interactions"
         )
+    _check(validation.train, "no user has two different items beside those that are held out")
     done: list[TuningTrial] = []
 
     def objective(trial: optuna.Trial) -> float:
@@ -129,7 +132,7 @@ def tune(
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     study.enqueue_trial({name: getattr(TrainingConfig(), name) for name in SEARCHED})
     study.optimize(objective, n_trials=trials, timeout=timeout)
-    return TuningReport(len(validation.users), done, _importances(study))
+    return TuningReport(len(validation.users), done, _importances(study, seed))
 
 
 def _suggest(trial: optuna.Trial) -> dict[str, Any]:
@@ -147,21 +150,24 @@ def _score(config: TrainingConfig, validation: Validation) -> tuple[float, float
     inner = gate.validation_of(validation.train, config)
     space, _ = fit_space(validation.train, signals_of(validation.train, model), inner)
     users = space.pool(validation.train, validation.users).embeddings
-    return score(torch.from_numpy(users), torch.from_numpy(space.item_embeddings), validation)
+    items = torch.from_numpy(space.item_embeddings)
+    return score(torch.from_numpy(users), items, validation, learned=space.learned)
 
 
-def _importances(study: optuna.Study) -> Mapping[str, float]:
+def _importances(study: optuna.Study, seed: int) -> Mapping[str, float]:
     if len(study.trials) < ENOUGH_FOR_IMPORTANCE:
         return {}
-    found: Mapping[str, float] = optuna.importance.get_param_importances(study)
+    evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
+    found: Mapping[str, float] = optuna.importance.get_param_importances(study, evaluator=evaluator)
     return found
 
 
 def _read(engine: Engine) -> Interactions:
-    interactions = reading.read(engine).interactions()
-    if not (interactions.lengths >= 2).any():
-        raise NothingToLearn(
-            "no user has interacted with two different items",
-            hint="load more interactions: recs load interactions",
-        )
+    interactions = reading.read(engine).interactions
+    _check(interactions, "no user has interacted with two different items")
     return interactions
+
+
+def _check(interactions: Interactions, otherwise: str) -> None:
+    if not (interactions.lengths >= 2).any():
+        raise NothingToLearn(otherwise, hint="load more interactions: recs load interactions")

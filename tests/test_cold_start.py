@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from recs import Interaction, Item, Recommender
+from recs.errors import BadInput
 from recs.learning import Timescale, TrainingConfig
 from recs.learning.adjustments import STRENGTHS
 from recs.learning.cold_items import find_neighbors
@@ -23,7 +24,7 @@ from tests.learning.reference import direction
 
 pytestmark = pytest.mark.end_to_end
 GROUPS = ("teapot", "lantern", "blanket", "clock")
-FIRST, DAY = datetime(2026, 1, 1, tzinfo=UTC), timedelta(days=1)
+FIRST, DAY = datetime(2024, 1, 1, tzinfo=UTC), timedelta(days=1)
 COLOURS = ("red", "blue", "green", "white", "black")
 
 
@@ -234,7 +235,7 @@ def test_sql_makes_the_vectors_of_users_that_training_made(trained: Engine) -> N
     serving = active.read(trained, data.item_ids)
     assert serving is not None
     space = serving[0]
-    expected = space.pool(data.interactions()).embeddings @ space.item_embeddings.T
+    expected = space.pool(data.interactions).embeddings @ space.item_embeddings.T
     with trained.connect() as connection:
         for u in range(0, 160, 20):
             embedding = connection.execute(
@@ -351,3 +352,29 @@ def _popularity(engine: Engine) -> dict[str, float]:
             text("SELECT item_id, popularity FROM recs.item_popularity WHERE segment = ''")
         )
         return {row.item_id: row.popularity for row in rows}
+
+
+def test_an_interaction_dated_years_ahead_changes_nothing_that_is_learned(engine: Engine) -> None:
+    shop = Recommender(engine)
+    shop.upsert_items(Item(f"{group}-{n}") for group in GROUPS for n in range(15))
+    shop.record_interactions(_purchases())
+    before = reading.read(engine)
+    ahead = datetime.now(UTC) + 1800 * DAY
+    shop.record_interactions([Interaction("user-0", "clock-3", occurred_at=ahead)])
+    after = reading.read(engine)
+    assert after.trained_until == before.trained_until
+    np.testing.assert_array_equal(
+        after.interactions.history_weights(90.0), before.interactions.history_weights(90.0)
+    )
+    assert after.n_interactions == before.n_interactions == 160 * 9
+
+
+def test_settings_whose_vectors_no_index_could_hold_are_refused_before_anything_is_learned(
+    engine: Engine,
+) -> None:
+    shop = Recommender(engine)
+    shop.upsert_items(Item(f"item-{n}") for n in range(2000))
+    shop.record_interactions(Interaction(f"user-{n % 50}", f"item-{n}") for n in range(2000))
+    config = TrainingConfig(dimension=2500, association_dimension=512)
+    with pytest.raises(BadInput, match=r"vectors could have 45.. numbers .* expected 4000"):
+        pipeline.train_model(engine, config=config)

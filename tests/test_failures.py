@@ -21,6 +21,20 @@ def test_a_full_gpu_names_the_other_device():
     assert "--device cpu" in failure.hint
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        MemoryError("Unable to allocate 7 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: Unable to allocate 7 GiB"),
+    ],
+)
+def test_a_machine_of_too_little_memory_is_named_with_what_would_need_less(error):
+    failure = explain(error)
+    assert "too little memory" in failure.message
+    assert "7 GiB" in failure.message
+    assert "association_dimension" in str(failure.hint)
+
+
 def test_a_missing_package_names_the_extra_that_brings_it():
     failure = explain(ModuleNotFoundError("No module named 'pyarrow'", name="pyarrow"))
     assert failure.message == "this needs pyarrow, which is not installed"

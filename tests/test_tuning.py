@@ -52,6 +52,37 @@ def test_an_empty_catalog_has_nothing_to_tune_by(engine: Engine) -> None:
         tuning.tune(engine, trials=1)
 
 
+def test_users_of_two_items_leave_nothing_to_learn_from_once_one_is_held_out(
+    engine: Engine,
+) -> None:
+    recommender = Recommender(engine)
+    recommender.upsert_items(Item(f"item-{n}") for n in range(4))
+    recommender.record_interactions(
+        Interaction(f"user-{u}", f"item-{n}") for u in range(40) for n in (u % 4, (u + 1) % 4)
+    )
+    with pytest.raises(NothingToLearn, match="beside those that are held out"):
+        tuning.tune(engine, trials=1)
+
+
+def test_a_timeout_of_no_time_is_refused(shop: Engine) -> None:
+    with pytest.raises(BadInput, match="timeout is 0 s, expected more than 0"):
+        tuning.tune(shop, trials=1, timeout=0)
+
+
+def test_importances_are_shares_of_the_settings_searched(shop: Engine) -> None:
+    report = tuning.tune(shop, trials=tuning.ENOUGH_FOR_IMPORTANCE)
+    assert set(report.importances) == set(tuning.SEARCHED)
+    assert sum(report.importances.values()) == pytest.approx(1)
+
+
+def test_a_whole_number_written_as_a_fraction_is_a_whole_number(tmp_path: Path) -> None:
+    path = tmp_path / "tuned.json"
+    path.write_text('{"dimension": 1e2, "temperature": 1}')
+    config = read_config(path, seed=0)
+    assert isinstance(config.dimension, int)
+    assert isinstance(config.temperature, float)
+
+
 def test_what_tune_writes_train_reads(tmp_path: Path) -> None:
     path = tmp_path / "tuned.json"
     path.write_text(json.dumps({"temperature": 0.2, "dimension": 64, "smoothing": 0}))
@@ -71,6 +102,7 @@ def test_what_tune_writes_train_reads(tmp_path: Path) -> None:
         ('{"temperature": 0}', "is 0, expected a positive number"),
         ('{"dimension": 1.5}', "is 1.5, expected a whole number"),
         ('{"dimension": true}', "is True, expected a number"),
+        ('{"validation_share": 7}', "is 7, expected less than 1"),
     ],
 )
 def test_settings_that_make_no_sense_are_refused(

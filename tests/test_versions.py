@@ -7,12 +7,13 @@ import os
 import signal
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
 import psycopg
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from recs import Recommender, database
@@ -227,6 +228,28 @@ def test_a_running_training_is_not_taken_for_litter(engine: Engine, ids: list[st
     assert states(engine)[running] == "ready"
 
 
+def test_a_version_published_while_litter_is_looked_for_is_not_taken_for_it(
+    engine: Engine, ids: list[str]
+) -> None:
+    with versions.new_version(engine, name="slow", dimension=8) as slow:
+        publishing.publish(engine, slow, shops.publication(ids, vectors(2)))
+    # As a session sees it that has read the states before, and gets the lock after.
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE recs.models SET state = 'training' WHERE model_id = :id"), {"id": slow}
+        )
+
+    def finish(_connection: Connection, *clauses: object) -> None:
+        if "pg_try_advisory_xact_lock" in str(clauses[1]):
+            with engine.begin() as other:
+                other.execute(text("UPDATE recs.models SET state = 'ready'"))
+
+    with engine.connect() as session:
+        event.listen(session, "before_cursor_execute", finish)
+        versions.clear_litter(session)
+    assert states(engine)[slow] == "ready"
+
+
 def test_two_publications_at_once_do_not_disturb_each_other(engine: Engine, ids: list[str]) -> None:
     done: list[int] = []
     threads = [
@@ -288,6 +311,38 @@ def test_dropping_a_version_drops_its_vectors_and_the_active_one_stays(
         ).scalar_one()
     assert left == 0
     assert states(engine) == {second: "active"}
+
+
+def test_a_version_that_is_being_activated_is_not_dropped_under_it(
+    engine: Engine, ids: list[str]
+) -> None:
+    shops.publish(engine, shops.publication(ids, vectors(4)))
+    second = shops.publish(engine, shops.publication(ids, vectors(2)), activate=False)
+
+    def drop() -> None:
+        with engine.begin() as connection:
+            versions.drop_version(connection, second)
+
+    with ThreadPoolExecutor(1) as pool, engine.begin() as connection:
+        versions.activate(connection, second)
+        dropping = pool.submit(drop)
+        _wait_until_one_waits_for_an_advisory_lock(engine)
+        connection.commit()
+        with pytest.raises(BadInput, match=f"model {second} is active"):
+            dropping.result()
+    assert states(engine)[second] == "active"
+
+
+def _wait_until_one_waits_for_an_advisory_lock(engine: Engine) -> None:
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        for _ in range(200):
+            waiting = connection.execute(
+                text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+            ).scalar_one()
+            if waiting:
+                return
+            time.sleep(0.05)
+    raise AssertionError("nobody waits for an advisory lock after ten seconds")
 
 
 def test_the_hnsw_index_is_built_with_the_options_given(engine: Engine, ids: list[str]) -> None:

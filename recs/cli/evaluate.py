@@ -9,7 +9,13 @@ from recs.cli.settings import Settings, pass_settings
 
 @click.command()
 @click.option("--k", default=20, show_default=True, type=click.IntRange(1, 1000))
-@click.option("--users", default=2000, show_default=True, help="The size of the sample.")
+@click.option(
+    "--users",
+    default=2000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="The size of the sample.",
+)
 @click.option("--seed", default=0, show_default=True, help="Which sample.")
 @pass_settings
 def evaluate(settings: Settings, k: int, users: int, seed: int) -> None:
@@ -26,6 +32,9 @@ def evaluate(settings: Settings, k: int, users: int, seed: int) -> None:
         ],
         title=f"{found.users} users, on what they did after {found.since:%Y-%m-%d %H:%M}",
     )
+    if found.ann_recall_mean is None:
+        settings.output.say("no list came from vectors, so nothing is known of the index")
+        return
     settings.output.say(
         f"ann_recall@10 of the index: mean {found.ann_recall_mean:.3f}, "
         f"p1 {found.ann_recall_p1:.3f}, min {found.ann_recall_min:.3f}"

@@ -41,6 +41,13 @@ def explain(error: Exception) -> Failure:
             f"the GPU has too little memory: {str(error).splitlines()[0]}",
             "compute on the CPU: --device cpu",
         )
+    # NumPy raises MemoryError, torch a RuntimeError.
+    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+        wanted = str(error).partition("\n")[0] or "none is left"
+        return Failure(
+            f"there is too little memory: {wanted}",
+            "take a larger machine, or a smaller association_dimension: --parameters FILE",
+        )
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, psycopg.Error):
         return _from_database(cause)

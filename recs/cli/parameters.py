@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from recs.learning import TrainingConfig
 
 MAY_BE_ZERO = {"smoothing"}
+SHARES = {"validation_share"}
 
 
 def read_config(path: Path | None, *, seed: int, device: str = "auto") -> TrainingConfig:
@@ -41,7 +42,8 @@ def read_config(path: Path | None, *, seed: int, device: str = "auto") -> Traini
                 hint=f"expected some of {sorted(known)}",
             )
         _check(f"{name} in {path}", value, whole=isinstance(known[name], int), name=name)
-    return TrainingConfig(**{**parameters, "seed": seed, "device": device})
+    values: dict[str, Any] = {name: type(known[name])(value) for name, value in parameters.items()}
+    return TrainingConfig(**{**values, "seed": seed, "device": device})
 
 
 def check_device(_context: click.Context | None, _option: click.Parameter | None, name: str) -> str:
@@ -52,7 +54,10 @@ def check_device(_context: click.Context | None, _option: click.Parameter | None
     """
     found = re.fullmatch(r"auto|cpu|cuda(?::(\d+))?", name)
     if found is None:
-        raise BadInput(f"--device is {name!r}, expected auto, cpu, cuda or cuda:N")
+        raise BadInput(
+            f"--device is {name!r}, expected auto, cpu, cuda or cuda:N",
+            hint="leave it out: auto takes a GPU if there is one",
+        )
     if not name.startswith("cuda"):
         return name
     import torch
@@ -87,9 +92,12 @@ def _read(path: Path) -> Mapping[str, Any]:
 
 
 def _check(where: str, value: object, *, whole: bool, name: str) -> None:
+    hint = f"correct it, or leave it out for the default: {name}"
     if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-        raise BadInput(f"{where} is {value!r}, expected a number")
+        raise BadInput(f"{where} is {value!r}, expected a number", hint=hint)
     if whole and value != int(value):
-        raise BadInput(f"{where} is {value!r}, expected a whole number")
+        raise BadInput(f"{where} is {value!r}, expected a whole number", hint=hint)
     if value < 0 or (value == 0 and name not in MAY_BE_ZERO):
-        raise BadInput(f"{where} is {value!r}, expected a positive number")
+        raise BadInput(f"{where} is {value!r}, expected a positive number", hint=hint)
+    if name in SHARES and value >= 1:
+        raise BadInput(f"{where} is {value!r}, expected less than 1", hint=hint)

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.option("--trials", default=20, show_default=True, type=click.IntRange(1))
-@click.option("--timeout", type=float, help="Begin no trial after so many seconds.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    help="Begin no trial after so many seconds.",
+)
 @click.option("--seed", default=0, show_default=True)
 @device_option
 @click.option(

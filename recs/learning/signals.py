@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from recs.learning.associations import Associations, join
 from recs.learning.catalog_defaults import catalog_defaults
+from recs.learning.config import TrainingConfig
 from recs.learning.ease import fit_ease, noise_edge
 from recs.learning.interactions import Floats, Interactions
 from recs.learning.low_pass import fit_low_pass
@@ -71,11 +72,9 @@ def signals_of(
     weights = interactions.histories(half_life)
     targets = None if math.isinf(half_life) else interactions.histories(half_life / 2)
     suited, unit = catalog_defaults(interactions.n_items), config.association_dimension
-    dimension = min(int(unit * suited.ease_factor * resolution.dimensions), interactions.n_items)
+    dimension, n_signals = association_dimensions(interactions, config, resolution)
     ridge = resolution.ridge * noise_edge(weights)
     ridge *= 1.0 if math.isinf(half_life) else RIDGE_OF_FADING
-    n_users = int((interactions.lengths > 0).sum())
-    n_signals = min(int(unit * suited.low_pass_factor), n_users // USERS_PER_SIGNAL)
     associations = join(
         fit_low_pass(weights, dimension=n_signals, seed=config.seed, device=device),
         fit_ease(
@@ -100,3 +99,13 @@ def signals_of(
         resolution=resolution,
         mean_weight=interactions.mean_weight,
     )
+
+
+def association_dimensions(
+    interactions: Interactions, config: TrainingConfig, resolution: Resolution = USUAL
+) -> tuple[int, int]:
+    """Compute how many dimensions EASE has, and how many the low-pass filter."""
+    suited, unit = catalog_defaults(interactions.n_items), config.association_dimension
+    ease = min(int(unit * suited.ease_factor * resolution.dimensions), interactions.n_items)
+    n_users = int((interactions.lengths > 0).sum())
+    return ease, min(int(unit * suited.low_pass_factor), n_users // USERS_PER_SIGNAL)

@@ -84,7 +84,10 @@ class Quality:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What `recs evaluate` prints: the served lists against popularity, both @k."""
+    """What `recs evaluate` prints: the served lists against popularity, both @k.
+
+    ann_recall is of ten items, over 100 users at most; None where no vector answers any of them.
+    """
 
     model_id: int
     k: int
@@ -93,9 +96,9 @@ class Evaluation:
     model: Quality
     popularity: Quality
     tiers: Mapping[str, int]
-    ann_recall_mean: float
-    ann_recall_p1: float
-    ann_recall_min: float
+    ann_recall_mean: float | None
+    ann_recall_p1: float | None
+    ann_recall_min: float | None
 
     def document(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -168,9 +171,9 @@ def _judge(
         model=_quality(_lists(by_model, users, number, k), truth, len(catalog), k),
         popularity=_quality(_lists(by_popularity, users, number, k), truth, len(catalog), k),
         tiers=tiers,
-        ann_recall_mean=float(recall.mean()),
-        ann_recall_p1=float(np.percentile(recall, 1)),
-        ann_recall_min=float(recall.min()),
+        ann_recall_mean=float(recall.mean()) if len(recall) else None,
+        ann_recall_p1=float(np.percentile(recall, 1)) if len(recall) else None,
+        ann_recall_min=float(recall.min()) if len(recall) else None,
     )
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from sqlalchemy import Engine, text
 
 from recs.database import analyze
-from recs.errors import NothingToLearn
+from recs.errors import BadInput, NothingToLearn
 from recs.learning import (
     Interactions,
     Space,
@@ -24,24 +24,23 @@ from recs.learning import (
     signals_of,
     train,
 )
-from recs.learning.content import fit_encoder
 from recs.learning.interactions import Floats
-from recs.learning.signals import Signals
-from recs.learning.term_factors import fit_term_factors
-from recs.learning.term_kinds import KindWeights, fit_kind_weights
-from recs.learning.vectors import unit_rows
+from recs.learning.signals import FINE, USUAL, association_dimensions
+from recs.learning.space import TAIL
+from recs.learning.trained import Course
 from recs.training import active, gate, publishing, reading, versions
+from recs.training.encoding import Encoded, encode
 from recs.training.indexing import IndexOptions
 from recs.training.publication import (
     BlendWeights,
     ItemVectors,
     Publication,
-    TermVectors,
     UserVectors,
 )
 from recs.training.reading import TrainingData
 
 OnStep = Callable[[str, float], None]
+WIDEST = 4000  # numbers of a halfvec that HNSW indexes
 
 
 @dataclass(frozen=True)
@@ -112,27 +111,11 @@ def train_model(
     name = name or f"{moment:%Y-%m-%d %H:%M:%S}"
     with versions.new_version(engine, name=name, dimension=config.dimension) as model_id:
         data = reading.read(engine, until=until)
-        interactions = data.interactions()
+        _check_width(data.interactions, config)
         clock.done("read")
-        model = _learn(interactions, config, on_progress)
-        clock.done("learn")
-        signals = signals_of(interactions, model)
-        clock.done("associate")
-        encoded = _encode(data, interactions, signals, config.seed)
-        clock.done("encode content")
-        validation = gate.validation_of(interactions, config)
-        space, trial = fit_space(interactions, signals, validation, content=encoded.content)
-        clock.done("blend")
-        serving = active.read(engine, data.item_ids)
-        verdict = gate.judge(
-            interactions,
-            trial,
-            serving and serving[0],
-            validation=validation,
-            active_until=serving[1] if serving else -math.inf,
-        )
-        clock.done("gate")
-        publication = _publication(data, interactions, model, space, encoded, verdict.document())
+        fitted = _fit(engine, data, config, clock, on_progress)
+        verdict = fitted.verdict
+        publication = _publication(data, fitted)
         search = publishing.publish(
             engine, model_id, publication, index=index, on_progress=on_progress
         )
@@ -149,53 +132,70 @@ def train_model(
         activated=activated,
         gate=verdict.document(),
         seconds=clock.seconds,
-        shares=model.course.shares,
+        shares=fitted.course.shares,
         peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         users=len(data.user_ids),
         items=len(data.item_ids),
-        interactions=int(data.count.sum()),
-        epochs=model.course.epochs,
-        history_half_life=_finite(model.half_life_days),
-        popularity_half_life=space.popularity_half_life_days,
+        interactions=data.n_interactions,
+        epochs=fitted.course.epochs,
+        history_half_life=_finite(fitted.space.half_life_days),
+        popularity_half_life=fitted.space.popularity_half_life_days,
         ann_recall=search.ann_recall,
         exact_search=search.exact,
     )
 
 
 @dataclass(frozen=True)
-class _Encoded:
-    """Content vectors [I, C], and how SQL makes one, where the content is terms."""
+class _Fitted:
+    """What of a training is published; all else is let go of before that."""
 
-    content: Floats | None = None
-    terms: TermVectors | None = None
-    kinds: KindWeights | None = None
+    space: Space
+    encoded: Encoded
+    verdict: gate.Verdict
+    course: Course
+    config: TrainingConfig
 
 
-def _encode(
-    data: TrainingData, interactions: Interactions, signals: Signals, seed: int
-) -> _Encoded:
-    content = data.content
-    if content.vectors is not None:
-        return _Encoded(unit_rows(content.vectors))
-    if content.frequencies is None or content.frequencies.nnz == 0:
-        return _Encoded()
-    kinds = content.kinds
-    fitted = fit_kind_weights(
-        content.frequencies,
-        kinds,
-        interactions.matrix(interactions.history_weights(signals.tower.half_life_days)),
-        signals.associations,
+def _fit(
+    engine: Engine,
+    data: TrainingData,
+    config: TrainingConfig,
+    clock: _Clock,
+    on_progress: publishing.OnProgress | None,
+) -> _Fitted:
+    """Learn, join what is learned in a space, and let the gate judge it."""
+    interactions = data.interactions
+    model = _learn(interactions, config, on_progress)
+    clock.done("learn")
+    signals = signals_of(interactions, model)
+    clock.done("associate")
+    encoded = encode(data.content, interactions, signals, seed=config.seed)
+    clock.done("encode content")
+    validation = gate.validation_of(interactions, config)
+    space, trial = fit_space(interactions, signals, validation, content=encoded.content)
+    clock.done("blend")
+    serving = active.read(engine, data.item_ids)
+    verdict = gate.judge(
+        interactions,
+        trial,
+        serving and serving[0],
+        validation=validation,
+        active_until=serving[1] if serving else -math.inf,
     )
-    weights = fitted.of(kinds)
-    weights *= fit_term_factors(content.frequencies, weights, signals.associations.items, seed=seed)
-    encoder = fit_encoder(content.frequencies, weights, seed=seed)
-    counted = np.flatnonzero(weights)  # SQL need not know terms that count nothing
-    terms = TermVectors(
-        [content.terms[t] for t in counted.tolist()],
-        encoder.idf[counted],
-        encoder.term_vectors[counted],
-    )
-    return _Encoded(encoder.encode(content.frequencies), terms, fitted)
+    clock.done("gate")
+    return _Fitted(space, encoded, verdict, model.course, model.config)
+
+
+def _check_width(interactions: Interactions, config: TrainingConfig) -> None:
+    """Refuse settings whose vectors no index could hold, before hours are spent on them."""
+    finest = max((USUAL, FINE), key=lambda resolution: resolution.dimensions)
+    width = config.dimension + sum(association_dimensions(interactions, config, finest)) + TAIL
+    if width > WIDEST:
+        raise BadInput(
+            f"vectors could have {width} numbers with dimension {config.dimension} and "
+            f"association_dimension {config.association_dimension}, expected {WIDEST} at most",
+            hint="a smaller association_dimension: --parameters FILE",
+        )
 
 
 def _learn(
@@ -216,43 +216,43 @@ def _learn(
     )
 
 
-def _publication(
-    data: TrainingData,
-    interactions: Interactions,
-    model: TrainedModel,
-    space: Space,
-    encoded: _Encoded,
-    gate_figures: Mapping[str, Any],
-) -> Publication:
+def _publication(data: TrainingData, fitted: _Fitted) -> Publication:
     """Put together what is learned; items without interactions are placed in SQL when activated."""
-    support = interactions.lengths.astype(np.int32)
+    space, encoded, course = fitted.space, fitted.encoded, fitted.course
     learned = np.flatnonzero(space.learned)
+
+    def of_learned(rows: Floats) -> Floats:
+        return rows if len(learned) == len(rows) else rows[learned]  # no copy for nothing
+
     return Publication(
         items=ItemVectors(
             [data.item_ids[j] for j in learned.tolist()],
-            space.item_embeddings[learned],
-            space.history_embeddings[learned],
-            None if encoded.content is None else encoded.content[learned],
-            None if space.seasonality is None else space.seasonality[learned],
+            of_learned(space.item_embeddings),
+            of_learned(space.history_embeddings),
+            None if encoded.content is None else of_learned(encoded.content),
+            None if space.seasonality is None else of_learned(space.seasonality),
         ),
         users=UserVectors(
-            data.user_ids, space.stream_histories(interactions), support, data.fingerprint
+            data.user_ids,
+            space.stream_histories(data.interactions),
+            data.interactions.lengths.astype(np.int32),
+            data.fingerprint,
         ),
         terms=encoded.terms,
         history_half_life=_finite(space.half_life_days),
         popularity_half_life=space.popularity_half_life_days,
         trained_until=data.trained_until,
         blend=blend_weights(space),
-        parameters=_plain(asdict(model.config)),
+        parameters=_plain(asdict(fitted.config)),
         metrics={
-            "gate": gate_figures,
+            "gate": fitted.verdict.document(),
             "term_kinds": asdict(encoded.kinds) if encoded.kinds else {},
             "draw_strength": space.draw_strength,
             "resolution": asdict(space.resolution),
             "cold_start_curve": space.blend.curve if space.blend else {},
-            "epochs": model.course.epochs,
-            "seconds": model.course.seconds,
-            "shares": model.course.shares,
+            "epochs": course.epochs,
+            "seconds": course.seconds,
+            "shares": course.shares,
         },
     )
 

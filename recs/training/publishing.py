@@ -1,7 +1,8 @@
 """Write-back: a version's vectors into tables of its own, indexed, attached, in one transaction.
 
 Binary COPY into new tables, the HNSW index built once after the load and in parallel, then ATTACH:
-nothing of a version is visible before all of it is, and a crash at any point leaves no trace.
+nothing of a version is visible before all of it is, and a crash at any point leaves none of it but
+its row in recs.models, which the next training marks as failed.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from psycopg import sql
 from sqlalchemy import Engine
 
 from recs.database import PIN_SEARCH_PATH, driver_connection
+from recs.learning.ranking import row_blocks
 from recs.training import versions
 from recs.training.indexing import IndexOptions, build_indexes
 from recs.training.publication import (
@@ -158,8 +160,9 @@ def _half_vectors(
     if vectors is None:
         yield from repeat(None, len(order))
         return
-    for row in vectors.astype(np.float16)[order]:
-        yield None if zero_is_null and not row.any() else HalfVector(row)
+    for block in row_blocks(*vectors.shape):
+        for row in vectors[order[block]].astype(np.float16):
+            yield None if zero_is_null and not row.any() else HalfVector(row)
 
 
 def _publish_users(

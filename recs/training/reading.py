@@ -104,47 +104,32 @@ class TrainingData:
     """One snapshot of a tenant. Users and items are numbered in the order of their ids.
 
     Args:
-        user, item: [N] int32, a pair occurs once, sorted by user and item.
-        weight: [N] float32, the largest weight of the pair's interactions.
-        count: [N] int32, how many there were.
-        first_day, last_day: [N] float64, when it occurred, in days since 1970.
+        interactions: distinct pairs, each with the largest of its weights, in days since 1970.
+        n_interactions: how many there were, repeated ones too.
         fingerprint: [U] int64, see recs.user_embeddings.
-        trained_until: the last interaction's time.
+        trained_until: the last of their times.
     """
 
     user_ids: Sequence[str]
     item_ids: Sequence[str]
-    user: NDArray[np.int32]
-    item: NDArray[np.int32]
-    weight: NDArray[np.float32]
-    count: NDArray[np.int32]
-    first_day: NDArray[np.float64]
-    last_day: NDArray[np.float64]
+    interactions: Interactions
+    n_interactions: int
     fingerprint: NDArray[np.int64]
     trained_until: datetime
     content: Content
-
-    def interactions(self) -> Interactions:
-        """Return the pairs as what is learned from."""
-        return Interactions.from_pairs(
-            self.user,
-            self.item,
-            n_users=len(self.user_ids),
-            n_items=len(self.item_ids),
-            weight=self.weight,
-            first_occurred_at=self.first_day,
-            last_occurred_at=self.last_day,
-        )
 
 
 def read(engine: Engine, *, until: datetime | None = None) -> TrainingData:
     """Read a tenant's catalog and its interactions up to `until`, in one snapshot.
 
+    What is dated after this moment is left out: ages count from the last interaction, so by one
+    clock that is years ahead all else would be forgotten. Such rows are folded in when asked for.
+
     Raises:
         NothingToLearn: the catalog or the interactions are empty.
     """
     with _snapshot(engine) as driver:
-        bound = sql.Literal("infinity" if until is None else until)
+        bound = sql.Literal(_end(driver, until))
         driver.execute(_ITEMS)
         driver.execute(sql.SQL(_USERS).format(until=bound))
         driver.execute("ANALYZE numbered_items; ANALYZE numbered_users")
@@ -152,36 +137,24 @@ def read(engine: Engine, *, until: datetime | None = None) -> TrainingData:
         if not item_ids:
             raise NothingToLearn("the catalog is empty", hint="run: recs load items FILE")
         user_ids = _column(driver, "SELECT user_id FROM numbered_users ORDER BY n")
-        rows = copy_records(
+        trained_until = _last_interaction(driver, bound)
+        interactions, n_interactions = _read_interactions(
             driver,
-            sql.SQL(_INTERACTIONS).format(until=bound),
-            {
-                "user": "i4",
-                "item": "i4",
-                "weight": "f4",
-                "count": "i4",
-                "first": "f8",
-                "last": "f8",
-            },
+            bound,
+            n_users=len(user_ids),
+            n_items=len(item_ids),
+            trained_until=trained_until,
         )
-        if len(rows) == 0:
-            raise NothingToLearn(
-                "there are no interactions", hint="run: recs load interactions FILE"
-            )
         prints = copy_records(
             driver, sql.SQL("SELECT fingerprint FROM numbered_users ORDER BY n"), {"print": "i8"}
         )
         return TrainingData(
             user_ids=user_ids,
             item_ids=item_ids,
-            user=rows["user"].copy(),
-            item=rows["item"].copy(),
-            weight=rows["weight"].copy(),
-            count=rows["count"].copy(),
-            first_day=rows["first"] / SECONDS_A_DAY,
-            last_day=rows["last"] / SECONDS_A_DAY,
+            interactions=interactions,
+            n_interactions=n_interactions,
             fingerprint=prints["print"].copy(),
-            trained_until=_last_interaction(driver, bound),
+            trained_until=trained_until,
             content=_read_content(driver, len(item_ids)),
         )
 
@@ -196,11 +169,24 @@ def _snapshot(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
             yield driver
 
 
+def _end(driver: psycopg.Connection[Any], until: datetime | None) -> datetime:
+    """Return `until`, or the database's now if that is earlier."""
+    row = driver.execute("SELECT least(%s::timestamptz, now())", [until]).fetchone()
+    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
+    end: datetime = row[0]
+    return end
+
+
 def _column(driver: psycopg.Connection[Any], query: str) -> list[str]:
     return [row[0] for row in driver.execute(query.encode())]
 
 
 def _last_interaction(driver: psycopg.Connection[Any], until: sql.Literal) -> datetime:
+    """Return when the last interaction occurred.
+
+    Raises:
+        NothingToLearn: there are none.
+    """
     row = driver.execute(
         sql.SQL(
             "SELECT max(occurred_at) FROM recs.interactions"
@@ -208,8 +194,43 @@ def _last_interaction(driver: psycopg.Connection[Any], until: sql.Literal) -> da
         ).format(until)
     ).fetchone()
     assert row is not None  # noqa: S101 - an aggregate without GROUP BY has one row
-    last: datetime = row[0]
+    last: datetime | None = row[0]
+    if last is None:
+        raise _nothing()
     return last
+
+
+def _read_interactions(
+    driver: psycopg.Connection[Any],
+    until: sql.Literal,
+    *,
+    n_users: int,
+    n_items: int,
+    trained_until: datetime,
+) -> tuple[Interactions, int]:
+    """Read the pairs whose item is in the catalog, and how many interactions they are of."""
+    rows = copy_records(
+        driver,
+        sql.SQL(_INTERACTIONS).format(until=until),
+        {"user": "i4", "item": "i4", "weight": "f4", "count": "i4", "first": "f8", "last": "f8"},
+    )
+    if not len(rows):
+        raise _nothing()
+    pairs = Interactions.from_pairs(
+        rows["user"],
+        rows["item"],
+        n_users=n_users,
+        n_items=n_items,
+        weight=rows["weight"],
+        first_occurred_at=rows["first"] / SECONDS_A_DAY,
+        last_occurred_at=rows["last"] / SECONDS_A_DAY,
+        trained_until=trained_until.timestamp() / SECONDS_A_DAY,
+    )
+    return pairs, int(rows["count"].sum(dtype=np.int64))
+
+
+def _nothing() -> NothingToLearn:
+    return NothingToLearn("there are no interactions", hint="run: recs load interactions FILE")
 
 
 def copy_records(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -107,7 +106,11 @@ def clear_litter(session: Connection) -> None:
         dead = session.execute(text("SELECT pg_try_advisory_xact_lock(:key, :id)"), keys)
         if dead.scalar_one():
             session.execute(
-                text("UPDATE recs.models SET state = 'failed' WHERE model_id = :id"), keys
+                text(
+                    "UPDATE recs.models SET state = 'failed'"
+                    " WHERE model_id = :id AND state = 'training'"
+                ),
+                keys,
             )
     session.commit()
 
@@ -123,17 +126,6 @@ def _fail(engine: Engine, model_id: int) -> None:
         )
 
 
-def store_metrics(connection: Connection, model_id: int, metrics: Mapping[str, Any]) -> None:
-    """Add figures to those stored with a version, in the caller's transaction."""
-    connection.execute(
-        text(
-            "UPDATE recs.models SET metrics = metrics || CAST(:metrics AS jsonb)"
-            " WHERE tenant_id = recs.current_tenant() AND model_id = :id"
-        ),
-        {"metrics": json.dumps(metrics, default=str), "id": model_id},
-    )
-
-
 def activate(connection: Connection, model_id: int) -> None:
     """Make a version the one that serves, at commit of the caller's transaction."""
     connection.execute(text("SELECT recs.activate_model(:id)"), {"id": model_id})
@@ -147,9 +139,17 @@ def roll_back(connection: Connection) -> int:
 def drop_version(connection: Connection, model_id: int) -> None:
     """Drop a version and its vectors, in the caller's transaction.
 
+    It waits for a flip or a publishing that is under way: what state it is in is known after that.
+
     Raises:
         BadInput: it is active, or there is none.
     """
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(recs.placement_lock(recs.current_tenant()))")
+    )
+    connection.execute(
+        text("SELECT FROM recs.models WHERE model_id = :id FOR UPDATE"), {"id": model_id}
+    )
     version = get_version(connection, model_id)
     if version.state == "active":
         raise BadInput(
@@ -158,12 +158,11 @@ def drop_version(connection: Connection, model_id: int) -> None:
     driver = driver_connection(connection)
     for table in PARTITIONED_BY_MODEL:
         driver.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(partition(table.name, model_id)))
-    for name in ("nearest_items", "nearest_cold_start_items"):
-        driver.execute(
-            sql.SQL("DROP FUNCTION IF EXISTS {}").format(
-                sql.Identifier("recs", f"{name}_{model_id}")
-            )
+    driver.execute(
+        sql.SQL("DROP FUNCTION IF EXISTS {}").format(
+            sql.Identifier("recs", f"nearest_items_{model_id}")
         )
+    )
     driver.execute("UPDATE recs.models SET previous_model_id = NULL WHERE previous_model_id = %s",
                    [model_id])  # fmt: skip
     driver.execute("DELETE FROM recs.models WHERE model_id = %s", [model_id])
