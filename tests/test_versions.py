@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -326,23 +326,52 @@ def test_a_version_that_is_being_activated_is_not_dropped_under_it(
     with ThreadPoolExecutor(1) as pool, engine.begin() as connection:
         versions.activate(connection, second)
         dropping = pool.submit(drop)
-        _wait_until_one_waits_for_an_advisory_lock(engine)
+        _wait_until_one_waits_for(engine, "advisory")
         connection.commit()
         with pytest.raises(BadInput, match=f"model {second} is active"):
             dropping.result()
     assert states(engine)[second] == "active"
 
 
-def _wait_until_one_waits_for_an_advisory_lock(engine: Engine) -> None:
+def test_a_version_dropped_while_it_is_published_leaves_no_table(
+    engine: Engine, ids: list[str]
+) -> None:
+    def drop() -> None:
+        with engine.begin() as connection:
+            versions.drop_version(connection, model_id)
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def drop_it(step: str, done: int, _total: int) -> None:
+            if step == "build index" and not done:
+                dropping.append(pool.submit(drop))
+                _wait_until_one_waits_for(engine, "transactionid")
+
+        dropping: list[Future[None]] = []
+        with versions.new_version(engine, name="dropped", dimension=8) as model_id:
+            what = shops.publication(ids, vectors(4))
+            publishing.publish(engine, model_id, what, on_progress=drop_it)
+        dropping[0].result()
+    with engine.connect() as connection:
+        left = connection.execute(
+            text("SELECT count(*) FROM pg_class WHERE relname LIKE :name"),
+            {"name": f"%embeddings_{model_id}%"},
+        ).scalar_one()
+    assert left == 0
+    assert states(engine) == {}
+
+
+def _wait_until_one_waits_for(engine: Engine, kind: str) -> None:
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         for _ in range(200):
             waiting = connection.execute(
-                text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+                text("SELECT count(*) FROM pg_locks WHERE locktype = :kind AND NOT granted"),
+                {"kind": kind},
             ).scalar_one()
             if waiting:
                 return
             time.sleep(0.05)
-    raise AssertionError("nobody waits for an advisory lock after ten seconds")
+    raise AssertionError(f"nobody waits for a lock on {kind} after ten seconds")
 
 
 def test_the_hnsw_index_is_built_with_the_options_given(engine: Engine, ids: list[str]) -> None:
