@@ -369,12 +369,36 @@ def test_an_interaction_dated_years_ahead_changes_nothing_that_is_learned(engine
     assert after.n_interactions == before.n_interactions == 160 * 9
 
 
+def _shop_of_many_items(engine: Engine, *, dated: bool) -> None:
+    shop = Recommender(engine)
+    shop.upsert_items(Item(f"item-{n}") for n in range(4000))
+    shop.record_interactions(
+        Interaction(
+            f"user-{n % 50}", f"item-{n}", occurred_at=FIRST + (n % 7 if dated else 0) * DAY
+        )
+        for n in range(4000)
+    )
+
+
 def test_settings_whose_vectors_no_index_could_hold_are_refused_before_anything_is_learned(
     engine: Engine,
 ) -> None:
-    shop = Recommender(engine)
-    shop.upsert_items(Item(f"item-{n}") for n in range(2000))
-    shop.record_interactions(Interaction(f"user-{n % 50}", f"item-{n}") for n in range(2000))
-    config = TrainingConfig(dimension=2500, association_dimension=512)
-    with pytest.raises(BadInput, match=r"vectors could have 45.. numbers .* expected 4000"):
+    _shop_of_many_items(engine, dated=False)
+    config = TrainingConfig(dimension=128, association_dimension=512)
+    with pytest.raises(BadInput, match=r"could have 4130 numbers .* expected 4000 at most"):
+        pipeline.train_model(engine, config=config)
+
+
+def test_settings_whose_vectors_an_index_holds_are_not_refused_for_detail_that_is_not_tried(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Associations are read more finely, in twice the dimensions, only where nothing is dated."""
+
+    def learn(*_arguments: object, **_options: object) -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr(pipeline, "train", learn)
+    _shop_of_many_items(engine, dated=True)
+    config = TrainingConfig(dimension=128, association_dimension=512)
+    with pytest.raises(InterruptedError):
         pipeline.train_model(engine, config=config)

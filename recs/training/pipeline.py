@@ -24,6 +24,7 @@ from recs.learning import (
     signals_of,
     train,
 )
+from recs.learning.catalog_defaults import catalog_defaults
 from recs.learning.interactions import Floats
 from recs.learning.signals import FINE, USUAL, association_dimensions
 from recs.learning.space import TAIL
@@ -187,14 +188,20 @@ def _fit(
 
 
 def _check_width(interactions: Interactions, config: TrainingConfig) -> None:
-    """Refuse settings whose vectors no index could hold, before hours are spent on them."""
-    finest = max((USUAL, FINE), key=lambda resolution: resolution.dimensions)
-    width = config.dimension + sum(association_dimensions(interactions, config, finest)) + TAIL
+    """Refuse settings whose vectors no index could hold, before hours are spent on them.
+
+    Raises:
+        BadInput: naming them.
+    """
+    # As recs.learning.adjustments.resolved asks.
+    finer = catalog_defaults(interactions.n_items).fine and not interactions.has_times
+    associations = association_dimensions(interactions, config, FINE if finer else USUAL)
+    width = config.dimension + sum(associations) + TAIL
     if width > WIDEST:
         raise BadInput(
             f"vectors could have {width} numbers with dimension {config.dimension} and "
             f"association_dimension {config.association_dimension}, expected {WIDEST} at most",
-            hint="a smaller association_dimension: --parameters FILE",
+            hint="make one of them smaller: --parameters FILE",
         )
 
 
