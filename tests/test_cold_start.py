@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,8 +17,11 @@ from recs.learning import Timescale, TrainingConfig
 from recs.learning.adjustments import STRENGTHS
 from recs.learning.cold_items import find_neighbors
 from recs.learning.content import fit_encoder
+from recs.learning.signals import Signals
 from recs.learning.space import TAIL, TOWER_LENGTH
 from recs.learning.term_kinds import KindWeights
+from recs.learning.trained import TrainedModel
+from recs.learning.validation import Validation
 from recs.learning.vectors import unit_rows
 from recs.training import active, evaluation, pipeline, reading
 from tests.learning.reference import direction
@@ -367,6 +371,24 @@ def test_an_interaction_dated_years_ahead_changes_nothing_that_is_learned(engine
         after.interactions.history_weights(90.0), before.interactions.history_weights(90.0)
     )
     assert after.n_interactions == before.n_interactions == 160 * 9
+
+
+def test_training_lets_go_of_what_it_does_not_publish_before_it_publishes(
+    trained: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alive: list[str] = []
+
+    def publish(*_arguments: object, **_options: object) -> None:
+        gc.collect()
+        kinds = (reading.Content, TrainedModel, Signals, Validation)
+        alive.extend(type(one).__name__ for one in gc.get_objects() if type(one) in kinds)
+        raise InterruptedError
+
+    monkeypatch.setattr(pipeline.publishing, "publish", publish)
+    config = TrainingConfig(dimension=16, max_epochs=1, timescales=(Timescale(90.0, 90.0),))
+    with pytest.raises(InterruptedError):
+        pipeline.train_model(trained, config=config)
+    assert not alive
 
 
 def _shop_of_many_items(engine: Engine, *, dated: bool) -> None:

@@ -138,6 +138,22 @@ def test_a_vector_that_is_not_of_norm_one_is_refused_by_name(
         shops.publish(engine, replace(what, items=replace(what.items, embedding=long)))
 
 
+def test_items_that_were_not_learned_are_not_published(engine: Engine, ids: list[str]) -> None:
+    what = shops.publication(ids, vectors(4))
+    unknown = what.items.embedding.copy()
+    unknown[17] = 0
+    learned = np.arange(N) != 17
+    items = replace(what.items, embedding=unknown, history_embedding=unknown, learned=learned)
+    shops.publish(engine, replace(what, items=items))
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT item_id, embedding::real[] AS q FROM recs.item_embeddings")
+        )
+        published = {row.item_id: row.q for row in rows}
+    assert set(published) == set(ids) - {"item-17"}
+    assert published["item-18"] == pytest.approx(unknown[18], abs=1e-3)
+
+
 def test_vectors_of_parts_may_be_shorter_than_one_and_no_longer(
     engine: Engine, ids: list[str]
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import resource
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -25,13 +24,13 @@ from recs.learning import (
     train,
 )
 from recs.learning.catalog_defaults import catalog_defaults
-from recs.learning.interactions import Floats
 from recs.learning.signals import FINE, USUAL, association_dimensions
 from recs.learning.space import TAIL
 from recs.learning.trained import Course
 from recs.training import active, gate, publishing, reading, versions
 from recs.training.encoding import Encoded, encode
 from recs.training.indexing import IndexOptions
+from recs.training.memory import peak_memory_mib
 from recs.training.publication import (
     BlendWeights,
     ItemVectors,
@@ -111,17 +110,13 @@ def train_model(
     moment = datetime.now(UTC)
     name = name or f"{moment:%Y-%m-%d %H:%M:%S}"
     with versions.new_version(engine, name=name, dimension=config.dimension) as model_id:
-        data = reading.read(engine, until=until)
-        _check_width(data.interactions, config)
-        clock.done("read")
-        fitted = _fit(engine, data, config, clock, on_progress)
-        verdict = fitted.verdict
-        publication = _publication(data, fitted)
+        fitted = _fit(engine, config, until, clock, on_progress)
+        publication = fitted.publication
         search = publishing.publish(
             engine, model_id, publication, index=index, on_progress=on_progress
         )
         clock.done("publish")
-    activated = activate and (force or verdict.passed)
+    activated = activate and (force or fitted.verdict.passed)
     with engine.begin() as connection:
         if activated:
             versions.activate(connection, model_id)
@@ -131,16 +126,16 @@ def train_model(
     return TrainingReport(
         model_id=model_id,
         activated=activated,
-        gate=verdict.document(),
+        gate=fitted.verdict.document(),
         seconds=clock.seconds,
         shares=fitted.course.shares,
-        peak_memory_mib=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        users=len(data.user_ids),
-        items=len(data.item_ids),
-        interactions=data.n_interactions,
+        peak_memory_mib=peak_memory_mib(),
+        users=len(publication.users.user_ids),
+        items=len(publication.items.item_ids),
+        interactions=fitted.n_interactions,
         epochs=fitted.course.epochs,
-        history_half_life=_finite(fitted.space.half_life_days),
-        popularity_half_life=fitted.space.popularity_half_life_days,
+        history_half_life=publication.history_half_life,
+        popularity_half_life=publication.popularity_half_life,
         ann_recall=search.ann_recall,
         exact_search=search.exact,
     )
@@ -148,24 +143,26 @@ def train_model(
 
 @dataclass(frozen=True)
 class _Fitted:
-    """What of a training is published; all else is let go of before that."""
+    """What of a training is published and told; all else is let go of before that."""
 
-    space: Space
-    encoded: Encoded
+    publication: Publication
     verdict: gate.Verdict
     course: Course
-    config: TrainingConfig
+    n_interactions: int
 
 
 def _fit(
     engine: Engine,
-    data: TrainingData,
     config: TrainingConfig,
+    until: datetime | None,
     clock: _Clock,
     on_progress: publishing.OnProgress | None,
 ) -> _Fitted:
-    """Learn, join what is learned in a space, and let the gate judge it."""
+    """Read, learn, join what is learned in a space, and let the gate judge it."""
+    data = reading.read(engine, until=until)
     interactions = data.interactions
+    _check_width(interactions, config)
+    clock.done("read")
     model = _learn(interactions, config, on_progress)
     clock.done("learn")
     signals = signals_of(interactions, model)
@@ -184,7 +181,8 @@ def _fit(
         active_until=serving[1] if serving else -math.inf,
     )
     clock.done("gate")
-    return _Fitted(space, encoded, verdict, model.course, model.config)
+    publication = _publication(data, model, space, encoded, verdict)
+    return _Fitted(publication, verdict, model.course, data.n_interactions)
 
 
 def _check_width(interactions: Interactions, config: TrainingConfig) -> None:
@@ -223,21 +221,19 @@ def _learn(
     )
 
 
-def _publication(data: TrainingData, fitted: _Fitted) -> Publication:
+def _publication(
+    data: TrainingData, model: TrainedModel, space: Space, encoded: Encoded, verdict: gate.Verdict
+) -> Publication:
     """Put together what is learned; items without interactions are placed in SQL when activated."""
-    space, encoded, course = fitted.space, fitted.encoded, fitted.course
-    learned = np.flatnonzero(space.learned)
-
-    def of_learned(rows: Floats) -> Floats:
-        return rows if len(learned) == len(rows) else rows[learned]  # no copy for nothing
-
+    course = model.course
     return Publication(
         items=ItemVectors(
-            [data.item_ids[j] for j in learned.tolist()],
-            of_learned(space.item_embeddings),
-            of_learned(space.history_embeddings),
-            None if encoded.content is None else of_learned(encoded.content),
-            None if space.seasonality is None else of_learned(space.seasonality),
+            data.item_ids,
+            space.item_embeddings,
+            space.history_embeddings,
+            encoded.content,
+            space.seasonality,
+            learned=space.learned,
         ),
         users=UserVectors(
             data.user_ids,
@@ -250,9 +246,9 @@ def _publication(data: TrainingData, fitted: _Fitted) -> Publication:
         popularity_half_life=space.popularity_half_life_days,
         trained_until=data.trained_until,
         blend=blend_weights(space),
-        parameters=_plain(asdict(fitted.config)),
+        parameters=_plain(asdict(model.config)),
         metrics={
-            "gate": fitted.verdict.document(),
+            "gate": verdict.document(),
             "term_kinds": asdict(encoded.kinds) if encoded.kinds else {},
             "draw_strength": space.draw_strength,
             "resolution": asdict(space.resolution),

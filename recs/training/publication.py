@@ -20,7 +20,7 @@ NORM_ERROR = 0.01  # that a norm may be off, in half precision
 
 @dataclass(frozen=True)
 class ItemVectors:
-    """Vectors of the items that were learned; row j of each belongs to `item_ids[j]`.
+    """Vectors of a catalog; row j of each belongs to `item_ids[j]`.
 
     Args:
         item_ids: [I]
@@ -28,6 +28,8 @@ class ItemVectors:
         history_embedding: [I, D].
         content_embedding: [I, C], unit norm, a zero row where an item has no content; or None.
         seasonality: [I]; ones if left out.
+        learned: [I], true where a row is published; all are if left out. Not a selection of rows,
+            which would copy each matrix while the whole one is still there.
     """
 
     item_ids: Sequence[str]
@@ -35,6 +37,14 @@ class ItemVectors:
     history_embedding: Floats
     content_embedding: Floats | None = None
     seasonality: Floats | None = None
+    learned: NDArray[np.bool_] | None = None
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """Return the numbers of the rows that are published."""
+        if self.learned is None:
+            return np.arange(len(self.item_ids))
+        return np.flatnonzero(self.learned)
 
 
 @dataclass(frozen=True)
@@ -117,11 +127,13 @@ def check(publication: Publication) -> None:
             f"metric {publication.metric!r} is not served, expected {METRIC!r}",
             hint="normalise the vectors: for unit vectors inner product and cosine are the same",
         )
-    if len(items.item_ids) == 0:
+    rows = items.rows
+    if len(rows) == 0:
         raise BadInput("there is no item to publish", hint="load a catalog: recs load items FILE")
-    for item_id, history in zip(items.item_ids, items.history_embedding, strict=True):
-        check_history(f"the history embedding of item {item_id!r}", history, items)
-    _check_norms(items, *publication.norms)
+    for j in rows.tolist():
+        name = f"the history embedding of item {items.item_ids[j]!r}"
+        check_history(name, items.history_embedding[j], items)
+    _check_norms(items, rows, *publication.norms)
 
 
 def check_history(name: str, vector: Floats, items: ItemVectors) -> None:
@@ -140,12 +152,13 @@ def check_history(name: str, vector: Floats, items: ItemVectors) -> None:
         raise BadInput(f"{name} has NaN or infinity", hint="lower the learning rate")
 
 
-def _check_norms(items: ItemVectors, least: float, most: float) -> None:
-    norms = np.linalg.norm(items.embedding, axis=1)
+def _check_norms(items: ItemVectors, rows: NDArray[np.int64], least: float, most: float) -> None:
+    # np.linalg.norm would make another matrix, of squares.
+    norms = np.sqrt(np.einsum("ij,ij->i", items.embedding, items.embedding))[rows]
     bad = np.flatnonzero(~((norms > least) & (norms < most)))  # NaN is bad too
     if bad.size:
         raise BadInput(
-            f"the embedding of item {items.item_ids[bad[0]]!r} has norm {norms[bad[0]]:.4g}, "
-            f"expected {'1' if least > 0 else '1 at most'}",
+            f"the embedding of item {items.item_ids[rows[bad[0]]]!r} has norm "
+            f"{norms[bad[0]]:.4g}, expected {'1' if least > 0 else '1 at most'}",
             hint="normalise the vectors: lists would be of the longest ones",
         )

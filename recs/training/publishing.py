@@ -126,7 +126,7 @@ def _publish_items(
         "seasonality": "float4", "source": "text",
     }  # fmt: skip
     # An insertion order that follows similarity costs the graph recall; a shuffled one does not.
-    order = np.random.default_rng(0).permutation(len(items.item_ids))
+    order = np.random.default_rng(0).permutation(items.rows)
     rows = zip(
         repeat(model_id),
         (items.item_ids[j] for j in order),
@@ -160,7 +160,7 @@ def _half_vectors(
     if vectors is None:
         yield from repeat(None, len(order))
         return
-    for block in row_blocks(*vectors.shape):
+    for block in row_blocks(len(order), vectors.shape[1]):
         for row in vectors[order[block]].astype(np.float16):
             yield None if zero_is_null and not row.any() else HalfVector(row)
 
@@ -220,7 +220,7 @@ def _build_indexes(
     options: IndexOptions,
     report: OnProgress,
 ) -> None:
-    content, total = items.content_embedding, len(items.item_ids)
+    content, total = items.content_embedding, len(items.rows)
     report("build index", 0, total)
     build_indexes(
         driver,
