@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import psycopg
-from psycopg import conninfo
 
 from recs import database, server
 from recs.errors import BadInput
@@ -25,25 +24,21 @@ class Stage:
 def set_stage(dsn: str | None = None) -> Stage:
     """Make recs_demo anew on the embedded server; or check that the database named is empty.
 
+    Only `dsn` names one: the environment may well name the database of a shop.
+
     Raises:
         BadInput: the database named holds a catalog.
     """
-    found = database.find_dsn(dsn)
-    if not _is_embedded(found):
-        _require_empty(found)
-        return Stage(found, embedded=False)
+    if dsn:
+        given = database.libpq_dsn(dsn)
+        _require_empty(given)
+        return Stage(given, embedded=False)
+    found = server.start().dsn
     with database.connect(found) as connection:
         connection.autocommit = True
         connection.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
         connection.execute(f"CREATE DATABASE {DATABASE}")
     return Stage(urlsplit(found)._replace(path=f"/{DATABASE}").geturl(), embedded=True)
-
-
-def _is_embedded(dsn: str) -> bool:
-    """Tell whether a DSN names the maintenance database of the embedded server."""
-    parts = conninfo.conninfo_to_dict(dsn)
-    folder = str(server.default_folder().resolve())
-    return parts.get("host") == folder and parts.get("dbname") == "postgres"
 
 
 def _require_empty(dsn: str) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import psycopg
 import pytest
+from psycopg import conninfo
 
-from recs import database, server
+from recs import server
 from recs.demo import stage
 from recs.errors import BadInput
 
@@ -13,11 +16,9 @@ from recs.errors import BadInput
 @pytest.fixture
 def embedded(server_dsn, monkeypatch):
     """Let the test server pass for the embedded one."""
-    for name in ("DATABASE_URL", "PGHOST", "PGHOSTADDR", "PGSERVICE", "PGDATABASE", "PGPORT"):
-        monkeypatch.delenv(name, raising=False)
+    running = server.EmbeddedServer(Path("nowhere"), server_dsn, Path("nowhere"))
     monkeypatch.setattr(stage, "DATABASE", "recs_demo_of_test")
-    monkeypatch.setattr(database, "find_dsn", lambda _: server_dsn)
-    monkeypatch.setattr(stage, "_is_embedded", lambda _: True)
+    monkeypatch.setattr(server, "start", lambda: running)
     yield server_dsn
     with psycopg.connect(server_dsn, autocommit=True) as connection:
         connection.execute("DROP DATABASE IF EXISTS recs_demo_of_test WITH (FORCE)")
@@ -35,6 +36,16 @@ def test_each_demo_on_the_embedded_server_starts_in_an_empty_database(embedded):
             connection.execute("CREATE TABLE left_over ()")
 
 
+@pytest.mark.parametrize("name", ["DATABASE_URL", "PGHOST"])
+def test_the_demo_does_not_play_in_a_database_that_only_the_environment_names(
+    embedded, monkeypatch, name
+):
+    monkeypatch.setenv(name, "postgresql://nobody@nowhere.invalid/shop")
+    place = stage.set_stage()
+    assert place.embedded
+    assert conninfo.conninfo_to_dict(place.dsn)["dbname"] == "recs_demo_of_test"
+
+
 def test_a_database_without_the_schema_is_taken_as_it_is(empty_dsn):
     assert stage.set_stage(empty_dsn) == stage.Stage(empty_dsn, embedded=False)
 
@@ -48,10 +59,3 @@ def test_a_database_with_a_catalog_is_refused_and_left_alone(dsn):
         connection.execute("INSERT INTO recs.items (item_id) VALUES ('a'), ('b')")
     with pytest.raises(BadInput, match=r"(?s)catalog already, 2 items.*hint: createdb recs_demo"):
         stage.set_stage(dsn)
-
-
-def test_only_the_maintenance_database_of_the_embedded_server_is_the_embedded_one(monkeypatch):
-    folder = server.default_folder().resolve()
-    assert stage._is_embedded(f"postgresql://postgres:@/postgres?host={folder}")
-    assert not stage._is_embedded(f"postgresql://postgres:@/shop?host={folder}")
-    assert not stage._is_embedded("postgresql://postgres:@/postgres?host=/elsewhere")
