@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from recs import Interaction, Item, Recommender, database
+from recs.training import versions
 from tests import shops
 
 N = 40
@@ -159,6 +160,42 @@ def test_a_writer_inserts_an_item_and_it_is_there_at_once(two_tenants: Engine) -
         writer = Recommender(connection)
         assert writer.upsert_items([Item("brand-new", title="a new thing")]) == 1
         assert "brand-new" in {row.item_id for row in writer.recommend("stranger", 200)}
+
+
+def test_a_trainer_refreshes_popularity_and_flips_versions_of_its_own_tenant(
+    two_tenants: Engine, dsn: str
+) -> None:
+    ids = shops.item_ids(N)
+    embedding = np.random.default_rng(5).normal(size=(N, 8))
+    mine = database.make_engine(dsn, tenant_id="a")
+    second = shops.publish(mine, shops.publication(ids, embedding), activate=False)
+    others = "SELECT model_id, state, activated_at FROM recs.models WHERE tenant_id = 'b'"
+    with two_tenants.connect() as connection:
+        before = connection.execute(text(others)).all()
+    with acting_as(two_tenants, "recs_trainer", "a") as connection:
+        first = versions.active_version(connection)
+        assert connection.execute(text("SELECT recs.refresh_popularity()")).scalar_one() > 0
+        versions.activate(connection, second)
+        assert first is not None
+        assert versions.roll_back(connection) == first.model_id
+        connection.execute(text("RESET ROLE"))
+        assert connection.execute(text(others)).all() == before
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO recs.items (item_id) VALUES ('x')",
+        "DELETE FROM recs.interactions",
+        "DELETE FROM recs.models",
+        "SELECT recs.record_interaction('u', 'item-1')",
+    ],
+)
+def test_a_trainer_may_not_write_what_a_shop_writes(two_tenants: Engine, statement: str) -> None:
+    with acting_as(two_tenants, "recs_trainer", "a") as connection:
+        with pytest.raises(DBAPIError) as caught:
+            connection.execute(text(statement))
+        assert isinstance(caught.value.orig, psycopg.errors.InsufficientPrivilege)
 
 
 def test_a_parameter_is_a_value_and_never_sql(two_tenants: Engine) -> None:

@@ -1,0 +1,114 @@
+"""What `Recommender` and `AsyncRecommender` may be given: engines, connections, sessions."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import numpy as np
+import pytest
+from psycopg import conninfo
+from sqlalchemy import Engine
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import NullPool
+
+from recs import AsyncRecommender, Interaction, Item, Recommender
+from tests import shops
+
+N = 40
+
+
+@pytest.fixture
+def shop(engine: Engine) -> Engine:
+    ids = shops.insert_items(engine, N)
+    shops.record(engine, [("u", ids[0])])
+    vectors = np.random.default_rng(1).normal(size=(N, 8))
+    shops.publish(engine, shops.publication(ids, vectors, histories={"u": [0]}))
+    return engine
+
+
+def run(dsn: str, work: Callable[[AsyncEngine], Awaitable[None]]) -> None:
+    """Run `work` with an AsyncEngine on `dsn`."""
+
+    async def with_engine() -> None:
+        engine = create_async_engine(
+            "postgresql+psycopg://",
+            connect_args=conninfo.conninfo_to_dict(dsn),
+            poolclass=NullPool,
+        )
+        await work(engine)
+        await engine.dispose()
+
+    asyncio.run(with_engine())
+
+
+def test_a_session_is_joined_and_its_rollback_takes_back_what_was_recorded(shop: Engine) -> None:
+    before = Recommender(shop).recommend("u", 10)
+    with Session(shop) as session:
+        within = Recommender(session)
+        assert within.recommend("u", 10) == before
+        within.record_interactions([Interaction("u", "item-20")])
+        followed = within.recommend("u", 10)
+        assert followed != before
+        assert Recommender(shop).recommend("u", 10) == before
+        session.rollback()
+    assert Recommender(shop).recommend("u", 10) == before
+    with Session(shop) as session:
+        Recommender(session).record_interactions([Interaction("u", "item-20")])
+        session.commit()
+    assert [row.item_id for row in Recommender(shop).recommend("u", 10)] == [
+        row.item_id for row in followed
+    ]
+
+
+def test_an_async_engine_gets_the_rows_that_an_engine_gets(shop: Engine, dsn: str) -> None:
+    plain = Recommender(shop)
+    plain.record_interactions([Interaction("v", "item-3")])
+
+    async def ask(engine: AsyncEngine) -> None:
+        mine = AsyncRecommender(engine)
+        red = {"colour": "red"}
+        assert await mine.recommend("u", 5) == plain.recommend("u", 5)
+        assert await mine.recommend("u", 5, include_seen=True, filter=red) == plain.recommend(
+            "u", 5, include_seen=True, filter=red
+        )
+        assert await mine.recommend_many(["u", "v"], 5) == plain.recommend_many(["u", "v"], 5)
+        assert await mine.similar_items("item-1", 5) == plain.similar_items("item-1", 5)
+        assert await mine.popular_items(5) == plain.popular_items(5)
+
+    run(dsn, ask)
+
+
+def test_an_async_engine_commits_each_call(shop: Engine, dsn: str) -> None:
+    async def write(engine: AsyncEngine) -> None:
+        mine = AsyncRecommender(engine)
+        assert await mine.upsert_items([Item("brand-new", "a new thing")]) == 1
+        assert await mine.record_interactions([Interaction("u", "brand-new")]) == 1
+
+    run(dsn, write)
+    rows = Recommender(shop).recommend("u", N + 1, include_seen=True)
+    assert "brand-new" in {row.item_id for row in rows}
+    assert "brand-new" not in {row.item_id for row in Recommender(shop).recommend("u", N + 1)}
+
+
+def test_an_async_connection_and_an_async_session_are_joined(shop: Engine, dsn: str) -> None:
+    before = Recommender(shop).recommend("u", 10)
+
+    async def join(engine: AsyncEngine) -> None:
+        for open_one in (engine.connect, lambda: AsyncSession(engine)):
+            async with open_one() as bind:
+                mine = AsyncRecommender(bind)
+                await mine.record_interactions([Interaction("u", "item-20")])
+                assert await mine.recommend("u", 10) != before
+                await bind.rollback()
+
+    run(dsn, join)
+    assert Recommender(shop).recommend("u", 10) == before
+
+
+def test_an_async_recommender_keeps_to_its_tenant(shop: Engine, dsn: str) -> None:
+    async def ask(engine: AsyncEngine) -> None:
+        assert await AsyncRecommender(engine, tenant_id="another").recommend("u", 5) == []
+
+    run(dsn, ask)

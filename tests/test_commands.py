@@ -1,0 +1,145 @@
+"""The commands, on a real database: what they print, what they change, how they exit."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+from sqlalchemy import Engine
+
+from recs import Recommender
+from recs.cli import main
+from recs.training import versions
+from tests import shops
+
+N = 40
+Ask = Callable[..., Any]
+
+
+@pytest.fixture
+def ask(dsn: str, capsys: Any) -> Ask:
+    """Return a function that runs a command with --json and returns its document."""
+
+    def run(*arguments: str) -> Any:
+        capsys.readouterr()
+        main(["--dsn", dsn, "--json", *arguments])
+        return json.loads(capsys.readouterr().out)
+
+    return run
+
+
+@pytest.fixture
+def published(engine: Engine) -> list[int]:
+    """Publish two versions, of which the second is active; return their model_ids."""
+    ids = shops.insert_items(engine, N)
+    shops.record(engine, [("u", ids[0])])
+    random = np.random.default_rng(1)
+    return [
+        shops.publish(
+            engine, shops.publication(ids, random.normal(size=(N, 8)), histories={"u": [0]})
+        )
+        for _ in range(2)
+    ]
+
+
+def test_models_are_listed_flipped_rolled_back_and_dropped(published: list[int], ask: Ask) -> None:
+    def states() -> dict[int, str]:
+        return {row["model_id"]: row["state"] for row in ask("models", "list")}
+
+    old, new = published
+    assert states() == {old: "retired", new: "active"}
+    assert ask("models", "activate", str(old)) == {"active": old}
+    assert states() == {old: "active", new: "retired"}
+    assert ask("models", "roll-back") == {"active": new}
+    assert ask("models", "drop", str(old)) == {"dropped": old}
+    assert states() == {new: "active"}
+
+
+def test_a_model_that_is_active_is_not_dropped_by_the_command(
+    published: list[int], dsn: str, capsys: Any
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--dsn", dsn, "models", "drop", str(published[1])])
+    assert stopped.value.code == 1
+    assert f"error: model {published[1]} is active" in capsys.readouterr().err
+
+
+def test_recommend_and_similar_print_the_rows_of_the_database(
+    engine: Engine, published: list[int], ask: Ask
+) -> None:
+    shop, red = Recommender(engine), {"colour": "red"}
+    assert ask("recommend", "u", "stranger", "--k", "3", "--filter", json.dumps(red)) == {
+        user: [asdict(row) for row in shop.recommend(user, 3, filter=red)]
+        for user in ("u", "stranger")
+    }
+    unseen = ask("recommend", "u", "--k", str(N))["u"]
+    assert "item-0" not in {row["item_id"] for row in unseen}
+    everything = ask("recommend", "u", "--k", str(N), "--include-seen")["u"]
+    assert "item-0" in {row["item_id"] for row in everything}
+    assert ask("similar", "item-1", "--k", "3") == [
+        asdict(row) for row in shop.similar_items("item-1", 3)
+    ]
+
+
+def test_recommend_prints_titles_for_people(published: list[int], dsn: str, capsys: Any) -> None:
+    main(["--dsn", dsn, "recommend", "u", "--k", "2"])
+    assert len(re.findall(r"(item-\d+) +title of \1 ", capsys.readouterr().out)) == 2
+
+
+def test_a_training_until_a_time_learns_nothing_later_and_waits_for_its_activation(
+    engine: Engine, ask: Ask, tmp_path: Path
+) -> None:
+    shops.insert_items(engine, N)
+    random = np.random.default_rng(0)
+    for days, users in ((40, range(60)), (20, range(60)), (-20, range(60, 80))):
+        events = [(f"u{u}", f"item-{j}") for u in users for j in random.choice(N, 4, replace=False)]
+        shops.record(engine, events, before=timedelta(days=days))
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"dimension": 8, "max_epochs": 1}))
+    until = f"{shops.TRAINED_UNTIL:%Y-%m-%d %H:%M:%S}"
+    report = ask("train", "--until", until, "--no-activate", "--device", "cpu",
+                 "--parameters", str(settings))  # fmt: skip
+    assert (report["activated"], report["users"]) == (False, 60)
+    with engine.connect() as connection:
+        (version,) = versions.list_versions(connection)
+    assert version.state == "ready"
+    assert version.trained_until is not None
+    assert version.trained_until <= shops.TRAINED_UNTIL
+
+
+def test_an_interrupted_command_exits_with_130(published: list[int], dsn: str) -> None:
+    script = f"from recs.cli import main; main(['--dsn', {dsn!r}, 'recommend', 'u'])"
+    with psycopg.connect(dsn) as holder:
+        holder.execute("LOCK TABLE recs.models IN ACCESS EXCLUSIVE MODE")
+        command = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE)
+        _wait_until_one_waits_for_a_table(dsn)
+        command.send_signal(signal.SIGINT)
+        _, errors = command.communicate(timeout=20)
+    assert command.returncode == 130
+    assert b"Traceback" not in errors
+
+
+def _wait_until_one_waits_for_a_table(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        for _ in range(400):
+            row = connection.execute(
+                "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
+                " WHERE l.locktype = 'relation' AND NOT l.granted"
+                " AND d.datname = current_database()"
+            ).fetchone()
+            if row != (0,):
+                return
+            time.sleep(0.05)
+    raise AssertionError("nobody waits for a table after twenty seconds")

@@ -1,0 +1,80 @@
+"""`recs evaluate`: figures of the lists that are served, and nothing left behind."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine, text
+
+from recs import Recommender
+from recs.errors import BadInput, NothingToLearn
+from recs.training import evaluation
+from tests import shops
+
+ITEMS, USERS, K = 60, 20, 5
+LATER = -timedelta(days=1)  # `shops.record` counts back from the end of the training
+
+
+@pytest.fixture
+def served(engine: Engine) -> dict[str, list[str]]:
+    """Publish a shop; return the lists that it serves to users of three items each."""
+    random = np.random.default_rng(11)
+    ids = shops.insert_items(engine, ITEMS)
+    users = [f"user-{u:02}" for u in range(USERS)]
+    histories = {user: random.choice(ITEMS, 3, replace=False).tolist() for user in users}
+    shops.record(engine, [(user, ids[j]) for user, items in histories.items() for j in items])
+    vectors = random.normal(size=(ITEMS, 8))
+    shops.publish(engine, shops.publication(ids, vectors, histories=histories))
+    with engine.begin() as connection:
+        connection.execute(text("SELECT recs.refresh_popularity()"))
+    lists = Recommender(engine).recommend_many(users, ITEMS)
+    return {user: [row.item_id for row in rows] for user, rows in lists.items()}
+
+
+def contents(engine: Engine) -> dict[str, Any]:
+    """Return all rows of what an evaluation touches."""
+    with engine.connect() as connection:
+        return {
+            table: connection.execute(text(f"SELECT t::text FROM recs.{table} t ORDER BY 1")).all()
+            for table in ("interactions", "item_popularity", "models", "user_embeddings")
+        }
+
+
+def test_figures_are_of_the_lists_as_served_before_what_came_later(
+    engine: Engine, served: dict[str, list[str]]
+) -> None:
+    # Half of them buy the first item of their list, the others one from below its end.
+    wanted = {user: items[0 if u % 2 else K] for u, (user, items) in enumerate(served.items())}
+    shops.record(engine, list(wanted.items()), before=LATER)
+    found = evaluation.evaluate(engine, k=K)
+    model = found.model
+    assert (found.users, model.recall, model.ndcg, model.hit_rate) == (USERS, 0.5, 0.5, 0.5)
+    shown = {item for items in served.values() for item in items[:K]}
+    assert model.catalog_coverage == pytest.approx(len(shown) / ITEMS)
+    assert found.tiers == {"model": USERS * K}
+    assert found.ann_recall_mean == 1
+
+
+def test_an_evaluation_leaves_the_database_as_it_was(
+    engine: Engine, served: dict[str, list[str]]
+) -> None:
+    shops.record(engine, [(user, items[0]) for user, items in served.items()], before=LATER)
+    before = contents(engine)
+    assert len(before["interactions"]) == 4 * USERS
+    evaluation.evaluate(engine, k=K)
+    assert contents(engine) == before
+
+
+def test_without_anything_after_the_training_there_is_nothing_to_judge(
+    engine: Engine, served: dict[str, list[str]]
+) -> None:
+    with pytest.raises(NothingToLearn, match="recs train --until"):
+        evaluation.evaluate(engine)
+
+
+def test_without_an_active_model_there_is_nothing_to_evaluate(engine: Engine) -> None:
+    with pytest.raises(BadInput, match="no model is active"):
+        evaluation.evaluate(engine)
