@@ -154,12 +154,3 @@ def sql_run(connection: Connection) -> Any:
         return cursor.fetchall() if cursor.description else []
 
     return run
-
-
-@pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """Return the folder with the real data sets, or skip."""
-    folder = Path(os.environ.get("DATA", Path(__file__).parents[2] / "shared" / "data"))
-    if not folder.is_dir():
-        pytest.skip(f"no real data at {folder}; set DATA")
-    return folder

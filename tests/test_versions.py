@@ -5,7 +5,6 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
-import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -19,6 +18,7 @@ from sqlalchemy.exc import DBAPIError
 from recs import Recommender, database
 from recs.errors import BadInput
 from recs.training import publishing, versions
+from recs.training.indexing import IndexOptions
 from recs.training.publication import BlendWeights, UserVectors
 from tests import shops
 
@@ -267,20 +267,11 @@ def test_a_version_published_while_litter_is_looked_for_is_not_taken_for_it(
 
 
 def test_two_publications_at_once_do_not_disturb_each_other(engine: Engine, ids: list[str]) -> None:
-    done: list[int] = []
-    threads = [
-        threading.Thread(
-            target=lambda s=s: done.append(
-                shops.publish(engine, shops.publication(ids, vectors(s)), activate=False)
-            )
-        )
-        for s in (1, 2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(done) == 2
+    def publish(seed: int) -> int:
+        return shops.publish(engine, shops.publication(ids, vectors(seed)), activate=False)
+
+    with ThreadPoolExecutor(2) as pool:
+        assert len(set(pool.map(publish, (1, 2)))) == 2
     assert set(states(engine).values()) == {"ready"}
 
 
@@ -294,11 +285,9 @@ def test_two_activations_at_once_leave_exactly_one_active(engine: Engine, ids: l
             with engine.begin() as connection:
                 versions.activate(connection, model_id)
 
-    threads = [threading.Thread(target=flip, args=(model_id,)) for model_id in published]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(2) as pool:
+        for flipping in [pool.submit(flip, model_id) for model_id in published]:
+            flipping.result()
     assert sorted(states(engine).values()) == ["active", "retired"]
 
 
@@ -391,12 +380,18 @@ def _wait_until_one_waits_for(engine: Engine, kind: str) -> None:
 
 
 def test_the_hnsw_index_is_built_with_the_options_given(engine: Engine, ids: list[str]) -> None:
-    model_id = shops.publish(engine, shops.publication(ids, vectors(4)))
+    options = IndexOptions(m=8, ef_construction=40)
+    with versions.new_version(engine, name="small", dimension=8) as model_id:
+        publishing.publish(engine, model_id, shops.publication(ids, vectors(4)), index=options)
     with engine.connect() as connection:
-        definition = connection.execute(
-            text("SELECT indexdef FROM pg_indexes WHERE indexname = :name"),
-            {"name": f"item_embeddings_{model_id}_embedding_idx"},
-        ).scalar_one()
-    assert "hnsw" in definition
-    assert "m='16'" in definition
-    assert "ef_construction='200'" in definition
+        found = connection.execute(
+            text(
+                "SELECT c.relname, c.reloptions FROM pg_class c JOIN pg_am a ON a.oid = c.relam"
+                " WHERE a.amname = 'hnsw' AND c.relkind = 'i' AND c.relname LIKE :name"
+            ),
+            {"name": f"item_embeddings_{model_id}_%"},
+        ).all()
+    assert {name: set(given) for name, given in found} == {
+        f"item_embeddings_{model_id}_{vectors_of}embedding_idx": {"m=8", "ef_construction=40"}
+        for vectors_of in ("", "new_")
+    }
