@@ -6,8 +6,6 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-pytest.importorskip("pandas", reason="the benchmark's dependencies are an extra of their own")
-
 from benchmarks.quality.campaign import choose, objective
 from benchmarks.quality.datasets import Dataset, Interactions, ItemContent, Tag
 from benchmarks.quality.method import WARM, Method, decays, top_k, weighted

@@ -5,8 +5,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-pytest.importorskip("pandas", reason="the benchmark's dependencies are an extra of their own")
-
 from benchmarks.quality import run, sets
 from benchmarks.quality.campaign import Campaign
 from benchmarks.quality.datasets import ItemContent

@@ -1,11 +1,16 @@
 """What a data set is, and the readers of published ones, each from its folder."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 IntArray = NDArray[np.int64]
 FloatArray = NDArray[np.float64]
@@ -25,7 +30,7 @@ class Interactions:
     def __len__(self) -> int:
         return len(self.users)
 
-    def where(self, mask: NDArray[np.bool_]) -> "Interactions":
+    def where(self, mask: NDArray[np.bool_]) -> Interactions:
         """Keep the events that the mask marks, in order."""
         return Interactions(self.users[mask], self.items[mask], self.days[mask])
 
@@ -75,6 +80,8 @@ class Dataset:
 
 def read_online_retail(folder: Path) -> Dataset:
     """Read the purchase lines of a gift shop: one event a line, repeats kept."""
+    import pandas as pd
+
     lines = pd.read_parquet(folder / "purchases.parquet")
     lines = lines.sort_values("ts", kind="stable")
     users, user_keys = _dense(lines["customer_id"].astype(str))
@@ -90,6 +97,8 @@ def read_online_retail(folder: Path) -> Dataset:
 
 def read_ml_latest_small(folder: Path) -> Dataset:
     """Read the film ratings from 4 stars up as events; titles, genres and tags are the content."""
+    import pandas as pd
+
     ratings = pd.read_csv(folder / "ratings.csv").sort_values("timestamp", kind="stable")
     liked = ratings[ratings["rating"] >= LIKED]
     users, user_keys = _dense(liked["userId"].astype(str))
@@ -127,7 +136,7 @@ def read_split(folder: Path) -> Dataset:
 
 def _dense(keys: pd.Series) -> tuple[IntArray, tuple[str, ...]]:
     """Number the keys in sorted order."""
-    codes, uniques = pd.factorize(keys, sort=True)
+    codes, uniques = keys.factorize(sort=True)
     return codes.astype(np.int64), tuple(str(key) for key in uniques)
 
 

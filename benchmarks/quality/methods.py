@@ -2,13 +2,13 @@
 
 import hashlib
 from collections.abc import Callable, Iterable
+from importlib import import_module
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from benchmarks.quality.datasets import Dataset
-from benchmarks.quality.method import COLD_ITEMS, WARM, Method, Params, Recommender
-from benchmarks.quality.peers import als, content, ease, lightfm, neighbours, popularity
+from benchmarks.quality.method import COLD_ITEMS, WARM, Fit, Method, Params, Recommender
 from benchmarks.quality.protocols import Split
 
 TRIALS = 4  # for everybody, on sets whose trainings take seconds
@@ -59,17 +59,17 @@ def _digest(patterns: Iterable[str]) -> str:
     return hashlib.sha256(b"".join(path.read_bytes() for path in paths)).hexdigest()[:16]
 
 
-def _fit_ours(split: Split, params: Params, seed: int) -> Recommender:
-    """Import our packages only where they run: they are no part of a peer's memory."""
-    from benchmarks.quality import ours
+def _by(module: str, name: str = "fit") -> Fit:
+    """Return a function of a module that is imported where it runs.
 
-    return ours.fit(split, params, seed)
+    So no package of one method is part of another's memory, or needed to read results.
+    """
 
+    def fit(split: Split, params: Params, seed: int) -> Recommender:
+        found: Fit = getattr(import_module(f"benchmarks.quality.{module}"), name)
+        return found(split, params, seed)
 
-def _fit_tuned(split: Split, params: Params, seed: int) -> Recommender:
-    from benchmarks.quality import ours
-
-    return ours.fit_tuned(split, params, seed)
+    return fit
 
 
 def _tuning(dataset: Dataset) -> list[Params]:
@@ -78,28 +78,32 @@ def _tuning(dataset: Dataset) -> list[Params]:
 
 
 _METHODS = (
-    Method("recs", _fit_ours, _grid(), EVERYWHERE, random=True, code=_digest(OUR_CODE)),
+    Method("recs", _by("ours"), _grid(), EVERYWHERE, random=True, code=_digest(OUR_CODE)),
     Method(
-        "recs tuned", _fit_tuned, _tuning, EVERYWHERE, code=_digest((*OUR_CODE, "recs/tuning.py"))
+        "recs tuned",
+        _by("ours", "fit_tuned"),
+        _tuning,
+        EVERYWHERE,
+        code=_digest((*OUR_CODE, "recs/tuning.py")),
     ),
-    Method("popularity", popularity.fit, _grid(), WARM | {"whole catalog"}),
+    Method("popularity", _by("peers.popularity"), _grid(), WARM | {"whole catalog"}),
     Method(
         "recent popularity",
-        popularity.fit,
+        _by("peers.popularity"),
         _grid(days=SHARES_FINE),
         WARM | {"whole catalog"},
         needs_time=True,
     ),
     Method(
         "popularity decayed",
-        popularity.fit,
+        _by("peers.popularity"),
         _grid(half_life=SHARES_FINE),
         WARM | {"whole catalog"},
         needs_time=True,
     ),
     Method(
         "item-kNN",
-        neighbours.fit,
+        _by("peers.neighbours"),
         _grid(
             neighbours=(100, 400),
             shrink=(0.0, 10.0),
@@ -109,14 +113,14 @@ _METHODS = (
     ),
     Method(
         "item-kNN decayed",
-        neighbours.fit,
+        _by("peers.neighbours"),
         _grid(neighbours=(100, 400), shrink=(3.0,), half_life=SHARES),
         WARM | {"whole catalog"},
         needs_time=True,
     ),
     Method(
         "EASE",
-        ease.fit,
+        _by("peers.ease"),
         _grid(
             regularization=(30.0, 100.0, 300.0, 1000.0),
             large=[{"regularization": 200.0}],
@@ -125,14 +129,14 @@ _METHODS = (
     ),
     Method(
         "EASE decayed",
-        ease.fit,
+        _by("peers.ease"),
         _grid(regularization=(100.0, 300.0), half_life=SHARES),
         WARM | {"whole catalog"},
         needs_time=True,
     ),
     Method(
         "ALS",
-        als.fit,
+        _by("peers.als"),
         _grid(
             factors=(64, 128),
             regularization=(5.0,),
@@ -147,7 +151,7 @@ _METHODS = (
     ),
     Method(
         "ALS decayed",
-        als.fit,
+        _by("peers.als"),
         _grid(factors=(64,), regularization=(5.0,), alpha=(5.0, 10.0), half_life=SHARES),
         WARM | {"whole catalog"},
         needs_time=True,
@@ -155,7 +159,7 @@ _METHODS = (
     ),
     Method(
         "LightFM WARP",
-        lightfm.fit,
+        _by("peers.lightfm"),
         _grid(
             factors=(64, 128),
             epochs=(10, 20),
@@ -169,7 +173,7 @@ _METHODS = (
     ),
     Method(
         "LightFM WARP decayed",
-        lightfm.fit,
+        _by("peers.lightfm"),
         _grid(factors=(64,), epochs=(10, 20), half_life=SHARES),
         WARM | {"whole catalog"},
         needs_time=True,
@@ -177,7 +181,7 @@ _METHODS = (
     ),
     Method(
         "LightFM hybrid",
-        lightfm.fit,
+        _by("peers.lightfm"),
         _grid(content=(True,), identity=(True, False), factors=(64,), epochs=(8, 16)),
         EVERYWHERE,
         needs_content=True,
@@ -185,7 +189,7 @@ _METHODS = (
     ),
     Method(
         "LightFM hybrid decayed",
-        lightfm.fit,
+        _by("peers.lightfm"),
         _grid(
             content=(True,),
             identity=(True, False),
@@ -200,14 +204,14 @@ _METHODS = (
     ),
     Method(
         "TF-IDF profile",
-        content.fit_profile,
+        _by("peers.content", "fit_profile"),
         _grid(ngrams=(1, 2), stop_words=(None, "english")),
         EVERYWHERE,
         needs_content=True,
     ),
     Method(
         "TF-IDF profile decayed",
-        content.fit_profile,
+        _by("peers.content", "fit_profile"),
         _grid(ngrams=(2,), stop_words=(None, "english"), half_life=SHARES),
         EVERYWHERE,
         needs_time=True,
@@ -215,7 +219,7 @@ _METHODS = (
     ),
     Method(
         "content-kNN over ALS",
-        content.fit_neighbours,
+        _by("peers.content", "fit_neighbours"),
         _grid(
             factors=(64,),
             regularization=(5.0,),
@@ -229,7 +233,7 @@ _METHODS = (
     ),
     Method(
         "content-kNN over ALS decayed",
-        content.fit_neighbours,
+        _by("peers.content", "fit_neighbours"),
         _grid(
             factors=(64,),
             regularization=(5.0,),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from benchmarks.quality import plots, sets, tables
+from benchmarks.quality import sets, tables
 from benchmarks.quality.campaign import Campaign
 from benchmarks.quality.methods import METHODS
 from benchmarks.quality.protocols import HOLDOUT_SEED
@@ -29,6 +29,8 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _run(options: argparse.Namespace, chosen: list[str]) -> None:
+    from benchmarks.quality import plots
+
     console = Console(stderr=options.json, width=None if os.isatty(1) else 160)
     console.print(f"split seed {HOLDOUT_SEED}, {options.seeds} seeds, {options.threads} threads")
     campaign = Campaign(
