@@ -69,7 +69,6 @@ def _judged(recommender: Recommender, split: Split, task: Task) -> dict[str, flo
         f"hit_rate@{K}": hit_rate_at_k(lists, task.relevant, k=K),
         f"coverage@{K}": catalog_coverage(lists, n_items=len(task.request.candidates), k=K),
         "users": len(lists),
-        "rows_per_user": float((lists != PADDING).sum(axis=1).mean()),
         "seconds": seconds,
         **(_by_age(lists, split, task) if task.case == "whole catalog" else {}),
     }
@@ -89,11 +88,9 @@ def _by_age(lists: IntArray, split: Split, task: Task) -> dict[str, float]:
         "new": [items[~np.isin(items, warm)] for items in task.relevant],
     }
     shown = lists[lists != PADDING]
-    wanted = np.concatenate(task.relevant)
     return {
         **{f"recall@{K}_{age}": recall_at_k(lists, part, k=K) for age, part in parts.items()},
         "share_new": float((~np.isin(shown, warm)).mean()),
-        "share_new_relevant": float((~np.isin(wanted, warm)).mean()),
     }
 
 

@@ -31,12 +31,14 @@ class Factors:
 
 
 def factorise(split: Split, params: Params, seed: int) -> Factors:
-    """Train on weights decayed by `half_life`; confidence is 1 + alpha * weight."""
+    """Train on weights decayed by `half_life`.
+
+    The library takes alpha * weight for the confidence, and 1 where there was nothing.
+    """
     model = AlternatingLeastSquares(
         factors=params["factors"],
         regularization=params["regularization"],
         alpha=params["alpha"],
-        iterations=params.get("iterations", 15),
         random_state=seed,
         num_threads=threads(),
     )

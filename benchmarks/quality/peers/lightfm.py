@@ -53,9 +53,6 @@ def fit(split: Split, params: Params, seed: int) -> Scoring:
     model = LightFM(
         no_components=params["factors"],
         loss="warp",
-        learning_rate=params.get("learning_rate", 0.05),
-        item_alpha=params.get("alpha", 0.0),
-        user_alpha=params.get("alpha", 0.0),
         max_sampled=params.get("max_sampled", 10),
         random_state=seed,
     )

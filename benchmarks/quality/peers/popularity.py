@@ -3,7 +3,7 @@
 import numpy as np
 
 from benchmarks.quality.datasets import IntArray
-from benchmarks.quality.method import Params, Scores, Scoring, decays, item_popularity
+from benchmarks.quality.method import Params, Scores, Scoring, item_popularity
 from benchmarks.quality.protocols import Split
 
 
@@ -13,22 +13,12 @@ def fit(split: Split, params: Params, seed: int) -> Scoring:
     if params.get("days"):
         counts = _recent(split, float(params["days"] or 0))
     else:
-        counts = _events(split, params) if params.get("events") else _buyers(split, params)
+        counts = item_popularity(split, half_life=params.get("half_life"))
     return Scoring(split, lambda users, _: _everywhere(counts, users))
 
 
 def _everywhere(counts: Scores, users: IntArray) -> Scores:
     return np.tile(counts, (len(users), 1))
-
-
-def _buyers(split: Split, params: Params) -> Scores:
-    return item_popularity(split, half_life=params.get("half_life"))
-
-
-def _events(split: Split, params: Params) -> Scores:
-    """Weigh every event and not only the last of each buyer."""
-    values = decays(split.train.days, split, params.get("half_life"))
-    return np.bincount(split.train.items, values, split.dataset.n_items).astype(np.float32)
 
 
 def _recent(split: Split, days: float) -> Scores:
