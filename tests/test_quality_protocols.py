@@ -6,11 +6,14 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 
-from benchmarks.quality.campaign import choose, objective
+from benchmarks.quality import sets
+from benchmarks.quality.campaign import Campaign, Choice, choose, objective
 from benchmarks.quality.datasets import Dataset, Interactions, ItemContent, Tag
 from benchmarks.quality.method import WARM, Method, decays, top_k, weighted
+from benchmarks.quality.methods import METHODS
 from benchmarks.quality.protocols import HOLDOUT_SEED, splits
-from benchmarks.quality.tables import Entry, grids, merged, read
+from benchmarks.quality.run import FOLDER
+from benchmarks.quality.tables import Entry, grids, merged, read, summarise
 from benchmarks.quality.tasks import GIVEN, KNOWN, pairs
 from benchmarks.quality.trial import Result, Trial, load, save
 from recs.metrics import PADDING
@@ -275,6 +278,62 @@ def test_a_run_of_some_methods_keeps_what_an_earlier_one_measured_of_the_others(
 def test_a_run_that_failed_does_not_take_away_what_was_measured():
     kept = merged([entry("gowalla", "ALS")], [entry("gowalla", "ALS", reason="took too long")])
     assert [one.reason for one in kept] == [""]
+
+
+@pytest.mark.parametrize(
+    ("code", "remark"),
+    [
+        (METHODS["EASE"].code, ""),
+        ("0123456789abcdef", " (measured on other code than this)"),
+        ("", " (measured before code was noted)"),
+    ],
+)
+def test_a_row_says_where_its_code_is_another_or_unknown(code, remark):
+    rows = grids([replace(entry("films", "EASE"), code=code, params={"a": 1}, seeds=1,
+                          mean={"recall@20": 0.3, "users": 9})])[0][2]  # fmt: skip
+    assert rows[0][-1] == f"a=1{remark}"
+
+
+def test_every_method_has_a_digest_of_what_decides_its_answers():
+    codes = {name: method.code for name, method in METHODS.items()}
+    assert all(codes.values())
+    assert len({codes["recs"], codes["recs tuned"], codes["EASE"]}) == 3
+
+
+def test_a_result_of_other_code_is_run_again_and_one_of_before_code_was_noted_is_not(
+    tmp_path, monkeypatch
+):
+    campaign = Campaign(data=tmp_path, results=tmp_path, sets=(), methods=(), report=lambda _: None)
+    again = replace(_result({}, 0.9), trial=Trial("EASE", "d", "s", "test", {}, 0, 1))
+    monkeypatch.setattr(sets, "edition", lambda *_: "")
+    monkeypatch.setattr(Campaign, "_spawn", lambda *_: again)
+
+    def asked(code: str) -> Result:
+        kept = replace(_result({}, 0.1), trial=again.trial, code=code)
+        save(kept, tmp_path)
+        return campaign._one(again.trial)
+
+    now = METHODS["EASE"].code
+    assert asked(now).scores["warm"]["recall@20"] == 0.1
+    assert asked("").scores["warm"]["recall@20"] == 0.1
+    assert asked("0123456789abcdef") == replace(again, code=now)
+
+
+def test_an_entry_has_the_validation_value_and_the_figures_that_all_its_seeds_have():
+    old, new = _result({"a": 1}, 0.2, phase="test"), _result({"a": 1}, 0.4, phase="test")
+    old.scores["warm"]["of old"] = 1.0
+    choice = Choice("m", "d", "s", "warm", {"a": 1}, 0.25)
+    (made,) = summarise([choice], [old, new])
+    assert made.mean == pytest.approx({"recall@20": 0.3, "ndcg@20": 0.3})
+    assert made.validation == 0.25
+    (alone,) = summarise([replace(choice, validation=float("nan"))], [old])
+    assert alone.validation is None
+
+
+def test_the_figures_in_the_repository_can_be_read():
+    entries = read(FOLDER / "results" / "quality" / "summary.json")
+    assert {one.method for one in entries} >= {"recs", "EASE"}
+    assert grids(entries)
 
 
 def test_entries_are_read_back_as_they_were_written(tmp_path):

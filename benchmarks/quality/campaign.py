@@ -99,11 +99,11 @@ class Campaign:
             return list(pool.map(self._one, trials))
 
     def _one(self, trial: Trial) -> Result:
-        """Return the kept result of a trial, or run it."""
+        """Return the kept result of a trial, or run it; without a code, it is as good as ever."""
         code = METHODS[trial.method].code
         folder = self.results / sets.edition(self.data, trial.dataset)
         kept = load(trial, folder)
-        if kept is not None and (kept.code == code or self.stored_only):
+        if kept is not None and (kept.code in {code, ""} or self.stored_only):
             return kept
         if self.stored_only:
             return Result(trial, reason="not run yet")

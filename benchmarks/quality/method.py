@@ -55,7 +55,7 @@ class Method:
     needs_content: bool = False
     random: bool = False  # worth more than one seed
     revision: int = 1
-    code: str = ""  # digest of code under development: a result of other code is run again
+    code: str = ""  # digest of what decides the answers: a result of other code is run again
 
     def trials(self, dataset: Dataset) -> list[Params]:
         """Return the settings to try on a data set, none when it lacks what the method needs."""

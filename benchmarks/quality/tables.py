@@ -45,7 +45,8 @@ class Entry:
     peak_mb: float = 0.0  # of one training, largest
     details: tuple[Mapping[str, Any], ...] = ()  # the method's own figures, one a seed
     reason: str = ""  # why there is no figure
-    code: str = ""  # digest of our code as measured
+    code: str = ""  # digest of the code as measured; none where it was not noted yet
+    validation: float | None = None  # of the settings that were chosen; None without a rival
 
 
 Groups = dict[tuple[str, str], list[Entry]]  # by set and method
@@ -85,19 +86,21 @@ def _task_order(task: str) -> int:
 def _entry(choice: Choice, task: str, results: list[Result]) -> Entry:
     done = [result for result in results if result.done]
     values = [result.scores[task] for result in done]
+    names = [name for name in values[0] if all(name in each for each in values)]
     return Entry(
         choice.dataset,
         choice.split,
         task,
         choice.method,
         choice.params,
-        {name: statistics.mean(v[name] for v in values) for name in values[0]},
-        {name: statistics.pstdev([v[name] for v in values]) for name in values[0]},
+        {name: statistics.mean(v[name] for v in values) for name in names},
+        {name: statistics.pstdev([v[name] for v in values]) for name in names},
         len(done),
         statistics.mean(result.seconds for result in done),
         max(result.peak_mb for result in done),
         tuple(result.details for result in done if result.details),
         code=" ".join(sorted({result.code for result in done})),
+        validation=None if math.isnan(choice.validation) else choice.validation,
     )
 
 
@@ -200,11 +203,14 @@ def _single_row(entry: Entry, extra: list[str]) -> list[str]:
 
 
 def _remark(entry: Entry) -> str:
-    """Return the settings, and whether the code has changed since it was measured."""
+    """Return the settings, and whether they were measured on this code."""
     if not entry.seeds:
         return "published, not measured here"
+    remark = settings(entry.params)
+    if not entry.code:
+        return f"{remark} (measured before code was noted)"
     stale = entry.code != METHODS[entry.method].code
-    return f"{settings(entry.params)}{' (measured on other code than this)' if stale else ''}"
+    return f"{remark}{' (measured on other code than this)' if stale else ''}"
 
 
 def _by_known(title: str, group: list[Entry]) -> list[Grid]:

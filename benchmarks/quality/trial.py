@@ -52,7 +52,7 @@ class Result:
     peak_mb: float = 0.0  # most memory that the training process held, data and libraries included
     details: dict[str, Any] = field(default_factory=dict)  # the method's own figures
     reason: str = ""  # why there is no score
-    code: str = ""  # digest of the code that was measured, where it is our own
+    code: str = ""  # digest of the code that was measured; none in old results of peers
 
     @property
     def done(self) -> bool:
