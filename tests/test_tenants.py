@@ -120,6 +120,42 @@ def test_a_reader_may_not_write(two_tenants: Engine, statement: str) -> None:
         assert isinstance(caught.value.orig, psycopg.errors.InsufficientPrivilege)
 
 
+TRIGGERS = ("forget_items", "place_changed_items", "refuse_unknown_items")
+
+
+@pytest.mark.parametrize("function", [*(f"{name}()" for name in TRIGGERS),
+                                      "create_serving_function(bigint)"])  # fmt: skip
+@pytest.mark.parametrize("role", ["recs_reader", "recs_writer", "recs_trainer"])
+def test_no_role_may_execute_what_runs_as_the_owner_or_makes_functions(
+    engine: Engine, role: str, function: str
+) -> None:
+    with engine.connect() as connection:
+        may = connection.execute(
+            text("SELECT has_function_privilege(:role, :function, 'EXECUTE')"),
+            {"role": role, "function": f"recs.{function}"},
+        ).scalar_one()
+    assert not may
+
+
+@pytest.mark.parametrize("function", ["forget_items", "place_changed_items"])
+def test_a_trigger_function_that_runs_as_the_owner_refuses_a_table_of_the_callers(
+    two_tenants: Engine, function: str
+) -> None:
+    with two_tenants.begin() as connection:
+        # As a grant that an administrator made by mistake.
+        connection.execute(text(f"GRANT EXECUTE ON FUNCTION recs.{function}() TO recs_reader"))
+    with acting_as(two_tenants, "recs_reader", "a") as connection:
+        for statement in (
+            "CREATE TEMP TABLE mine (tenant_id text, item_id text)",
+            "CREATE TRIGGER hostile AFTER DELETE ON mine REFERENCING OLD TABLE AS deleted"
+            f" FOR EACH STATEMENT EXECUTE FUNCTION recs.{function}()",
+            "INSERT INTO mine VALUES ('b', 'item-1')",
+        ):
+            connection.execute(text(statement))
+        with pytest.raises(DBAPIError, match=rf"{function}\(\) is a trigger of recs.items"):
+            connection.execute(text("DELETE FROM mine"))
+
+
 def test_nobody_reads_a_partition_around_the_policies(two_tenants: Engine) -> None:
     with two_tenants.connect() as connection:
         names = connection.execute(

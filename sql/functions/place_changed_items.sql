@@ -7,6 +7,12 @@ DECLARE
   v_items text[];
   v_model_id bigint;
 BEGIN
+  -- It runs as its owner: nobody may hand it rows of their own making.
+  IF TG_RELID <> 'recs.items'::regclass THEN
+    RAISE EXCEPTION 'recs.place_changed_items() is a trigger of recs.items, not of %', TG_RELID::regclass
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+            HINT = format('DROP TRIGGER %I ON %s', TG_NAME, TG_RELID::regclass);
+  END IF;
   FOR v_tenant IN SELECT DISTINCT n.tenant_id FROM changed n LOOP
     -- Shared with other inserts, exclusive with activate_model(): see there.
     PERFORM pg_advisory_xact_lock_shared(recs.placement_lock(v_tenant));
