@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import psycopg
 import pytest
+from psycopg import conninfo
 from sqlalchemy import Engine, text
 
 from recs import Recommender, database, migration, schema
@@ -95,6 +97,43 @@ def test_a_role_that_may_not_create_the_extension_is_told_what_to_do(
             database.check_server(connection)
         connection.execute("RESET ROLE")
         connection.execute("DROP OWNED BY recs_test_nobody; DROP ROLE recs_test_nobody")
+
+
+@pytest.fixture
+def owner(empty_dsn: str) -> Iterator[str]:
+    """Return a role that may create schemas in the database and administers no other role."""
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION vector; CREATE ROLE recs_test_owner")
+        connection.execute(
+            "DO $$ BEGIN EXECUTE format('GRANT CREATE ON DATABASE %I TO recs_test_owner',"
+            " current_database()); END $$"
+        )
+        yield "recs_test_owner"
+        connection.execute("DROP OWNED BY recs_test_owner CASCADE; DROP ROLE recs_test_owner")
+
+
+def test_an_owner_who_administers_no_roles_migrates_again(
+    dsn: str, empty_dsn: str, owner: str
+) -> None:
+    # `dsn`: by another migration of this cluster, the group roles are there.
+    engine = database.make_engine(conninfo.make_conninfo(empty_dsn, options=f"-c role={owner}"))
+    for _ in range(2):
+        migration.migrate(engine)
+    assert len(describe(empty_dsn)) == len(describe(dsn))
+
+
+def test_an_owner_who_may_not_grant_membership_is_told_the_grant(
+    dsn: str, empty_dsn: str, owner: str
+) -> None:
+    notices: list[str] = []
+    (roles,) = (path for path in sql_files() if path.stem == "10_roles")
+    with psycopg.connect(empty_dsn) as connection:
+        connection.add_notice_handler(lambda notice: notices.append(str(notice.message_hint)))
+        connection.execute("REVOKE recs_reader FROM recs_writer")
+        connection.execute(f"SET LOCAL ROLE {owner}".encode())
+        connection.execute(read_sql(roles).encode())
+        connection.rollback()
+    assert notices == ["as an administrator: GRANT recs_reader TO recs_writer"]
 
 
 @pytest.mark.parametrize("version", [140012, 90624])

@@ -14,8 +14,25 @@ BEGIN
       END;
     ELSE
       RAISE WARNING 'role % does not exist, and % may not create it', v_role, current_user
-        USING HINT = format('as an administrator: CREATE ROLE %I NOLOGIN; then: recs migrate', v_role);
+        USING HINT = format(
+          'as an administrator: CREATE ROLE %I NOLOGIN;%s then: recs migrate', v_role,
+          CASE WHEN v_role <> 'recs_reader' THEN format(' GRANT recs_reader TO %I;', v_role) END);
     END IF;
+  END LOOP;
+  -- Who writes or trains may read. Roles belong to the cluster: where an administrator made them,
+  -- the migrating role need not be one who may grant them.
+  FOREACH v_role IN ARRAY ARRAY['recs_writer', 'recs_trainer'] LOOP
+    CONTINUE WHEN (SELECT count(*) FROM pg_roles WHERE rolname IN ('recs_reader', v_role)) < 2;
+    CONTINUE WHEN pg_has_role(v_role, 'recs_reader', 'MEMBER');
+    BEGIN
+      EXECUTE format('GRANT recs_reader TO %I', v_role);
+    EXCEPTION
+      WHEN unique_violation THEN
+        NULL;  -- as above
+      WHEN insufficient_privilege THEN
+        RAISE WARNING '% is no member of recs_reader, and % may not make it one', v_role, current_user
+          USING HINT = format('as an administrator: GRANT recs_reader TO %I', v_role);
+    END;
   END LOOP;
 END
 $$;

@@ -2,7 +2,6 @@
 DO $$
 BEGIN
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recs_writer') THEN
-    GRANT recs_reader TO recs_writer;
     GRANT INSERT, UPDATE, DELETE ON recs.users, recs.items, recs.interactions TO recs_writer;
     GRANT EXECUTE ON FUNCTION
       recs.record_interaction(text, text, text, real, timestamptz) TO recs_writer;

@@ -3,7 +3,6 @@
 DO $$
 BEGIN
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recs_trainer') THEN
-    GRANT recs_reader TO recs_trainer;
     GRANT UPDATE ON recs.models, recs.tenants TO recs_trainer;
     GRANT INSERT, DELETE ON recs.item_popularity TO recs_trainer;
     GRANT INSERT, UPDATE ON recs.item_embeddings TO recs_trainer;
