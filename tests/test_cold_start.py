@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import dataclasses
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -24,6 +25,7 @@ from recs.learning.trained import TrainedModel
 from recs.learning.validation import Validation
 from recs.learning.vectors import unit_rows
 from recs.training import active, evaluation, pipeline, reading
+from tests import shops
 from tests.learning.reference import direction
 
 pytestmark = pytest.mark.end_to_end
@@ -111,6 +113,69 @@ def test_sql_encodes_and_places_an_item_as_the_reference_does(trained: Engine) -
     serving = active.read(trained, before.item_ids)
     assert serving is not None
     assert vectors["twin"][0] == pytest.approx(serving[0].place(neighbors)[0], abs=5e-3)
+
+
+def _placed(engine: Engine, item_id: str) -> list[tuple[int, str]]:
+    """Return the versions in which an item has a place, and the place."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT model_id, embedding::text FROM recs.item_embeddings WHERE item_id = :item"
+                 " ORDER BY model_id"), {"item": item_id},
+        )  # fmt: skip
+        return [(row.model_id, row.embedding) for row in rows]
+
+
+@pytest.mark.parametrize("dimension", ["of the encoder", "another"])
+def test_a_version_that_learned_text_places_items_by_text_whatever_vector_they_bring(
+    trained: Engine, dimension: str
+) -> None:
+    shop = Recommender(trained)
+    with trained.connect() as connection:
+        size = connection.execute(text("SELECT content_dimension FROM recs.models")).scalar_one()
+    vector = [1.0, *[0.0] * (size - (1 if dimension == "of the encoder" else 2))]
+    shop.upsert_items(
+        [Item("text", "red teapot"), Item("both", "red teapot", content_vector=vector)]
+    )
+    assert _placed(trained, "both") == _placed(trained, "text") != []
+
+
+def test_an_item_whose_new_content_says_nothing_loses_its_place(trained: Engine) -> None:
+    shop = Recommender(trained)
+    shop.upsert_items([Item("changing", "red teapot")])
+    assert _placed(trained, "changing")
+    shop.upsert_items([Item("changing", "Qxqxqx")])
+    assert _placed(trained, "changing") == []
+
+
+def test_an_encoder_may_change_its_dimension_and_versions_go_forth_and_back(engine: Engine) -> None:
+    shop = Recommender(engine)
+    random = np.random.default_rng(1)
+
+    def supply(dimension: int, first: int) -> list[str]:
+        names = [f"item-{first + n}" for n in range(20)]
+        shop.upsert_items(
+            Item(name, content_vector=random.uniform(size=dimension).tolist()) for name in names
+        )
+        return names
+
+    def learn(names: list[str], dimension: int) -> int:
+        vectors, content = random.normal(size=(20, 8)), random.uniform(size=(20, dimension))
+        what = shops.publication(names, vectors)
+        items = dataclasses.replace(what.items, content_embedding=shops.unit(content))
+        return shops.publish(engine, dataclasses.replace(what, items=items))
+
+    first = learn(supply(4, 0), 4)
+    supply(4, 100)
+    later = supply(6, 200)
+    assert [model for model, _ in _placed(engine, "item-100")] == [first]
+    assert _placed(engine, "item-200") == []
+    second = learn(later, 6)
+    supply(6, 300)
+    with engine.begin() as connection:
+        connection.execute(text("SELECT recs.roll_back_model()"))
+    assert [model for model, _ in _placed(engine, "item-300")] == [second]
+    supply(6, 100)  # an item that the first version has placed, and whose vector it cannot read now
+    assert _placed(engine, "item-100") == []
 
 
 def test_a_word_that_tells_what_is_bought_together_counts_more_than_one_that_does_not(

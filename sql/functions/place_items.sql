@@ -14,15 +14,25 @@ DECLARE
   v_dimension integer;
   v_content_dimension integer;
   v_neighbors integer;
+  v_supplied boolean;  -- whether the application makes the content vectors of this version
   v_plain integer;  -- coordinates of which the mean is taken: the two-tower part, all without a blend
   v_rows bigint;
 BEGIN
   SELECT m.dimension, m.content_dimension, m.content_neighbors,
-         coalesce(m.tower_dimension, m.dimension)
-    INTO v_dimension, v_content_dimension, v_neighbors, v_plain
+         coalesce(m.tower_dimension, m.dimension),
+         NOT EXISTS (SELECT FROM recs.content_terms c
+                     WHERE c.tenant_id = m.tenant_id AND c.model_id = m.model_id)
+    INTO v_dimension, v_content_dimension, v_neighbors, v_plain, v_supplied
     FROM recs.models m WHERE m.tenant_id = p_tenant_id AND m.model_id = p_model_id;
   IF v_content_dimension IS NULL THEN
     RETURN 0;  -- the model knows no content: a new item is found by its newness alone
+  END IF;
+  -- Named items may have changed to something the version knows nothing of: no place is left then.
+  IF p_item_ids IS NOT NULL THEN
+    EXECUTE format($q$
+      DELETE FROM recs.item_embeddings e
+      WHERE e.tenant_id = $1 AND e.model_id = %s AND e.item_id = ANY ($2) AND e.source = 'content'$q$,
+      p_model_id) USING p_tenant_id, p_item_ids;
   END IF;
   -- A new item's place in the two-tower space is the middle of the learned items whose content is
   -- like its own. Each counts by the cube of the similarity, and a little by its popularity: what
@@ -32,10 +42,12 @@ BEGIN
   EXECUTE format($q$
     WITH new AS MATERIALIZED (
       SELECT i.item_id,
-             CASE WHEN i.content_vector IS NULL
-               THEN recs.encode_content($1, %1$s, i.title, i.description, i.attributes,
+             -- The application's own vector, where the version has learned such; else its terms.
+             CASE WHEN $5 AND vector_dims(i.content_vector) = %2$s
+               THEN l2_normalize(i.content_vector)::halfvec
+               ELSE recs.encode_content($1, %1$s, i.title, i.description, i.attributes,
                                         coalesce(t.text_search_config, 'english')::regconfig)
-               ELSE l2_normalize(i.content_vector)::halfvec END AS content
+             END AS content
       FROM recs.items i
       LEFT JOIN recs.tenants t ON t.tenant_id = i.tenant_id
       LEFT JOIN recs.item_embeddings e
@@ -99,7 +111,7 @@ BEGIN
           content_embedding = excluded.content_embedding
       WHERE recs.item_embeddings.source = 'content'$q$,
     p_model_id, v_content_dimension, v_neighbors)
-    USING p_tenant_id, p_item_ids, v_dimension, v_plain;
+    USING p_tenant_id, p_item_ids, v_dimension, v_plain, v_supplied;
   GET DIAGNOSTICS v_rows = ROW_COUNT;
   RETURN v_rows;
 END

@@ -5,7 +5,7 @@ BEGIN
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recs_trainer') THEN
     GRANT UPDATE ON recs.models, recs.tenants TO recs_trainer;
     GRANT INSERT, DELETE ON recs.item_popularity TO recs_trainer;
-    GRANT INSERT, UPDATE ON recs.item_embeddings TO recs_trainer;
+    GRANT INSERT, UPDATE, DELETE ON recs.item_embeddings TO recs_trainer;
     GRANT EXECUTE ON FUNCTION
       recs.activate_model(bigint), recs.roll_back_model(), recs.place_items(bigint, text[], text),
       recs.refresh_popularity(timestamptz) TO recs_trainer;
