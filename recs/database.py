@@ -8,7 +8,7 @@ from typing import Any
 
 import psycopg
 from psycopg import conninfo, sql
-from sqlalchemy import Connection, Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, event
 
 from recs import server
 from recs.errors import BadInput, ConnectionFailed, NotMigrated, ServerUnsuitable
@@ -58,28 +58,45 @@ def libpq_dsn(dsn: str) -> str:
 
 
 def make_engine(dsn: str | None = None, *, tenant_id: str | None = None) -> Engine:
-    """Return an engine on `find_dsn(dsn)` whose connections see `tenant_id` only.
+    """Return an engine on `find_dsn(dsn)` whose transactions see `tenant_id` only.
 
     The engine keeps no pool: commands are short, and advisory locks belong to one session.
     """
     from sqlalchemy.pool import NullPool
 
-    return create_engine(
-        "postgresql+psycopg://",
-        creator=_connector(find_dsn(dsn), tenant_id),
-        poolclass=NullPool,
+    dsn = find_dsn(dsn)
+    engine = create_engine(
+        "postgresql+psycopg://", creator=lambda: connect(dsn), poolclass=NullPool
     )
+    if tenant_id is not None:
+        event.listen(engine, "begin", _tenant_setter(tenant_id))
+    return engine
 
 
-def _connector(dsn: str, tenant_id: str | None) -> Callable[[], Any]:
-    def connect_once() -> psycopg.Connection[Any]:
-        connection = connect(dsn)
-        if tenant_id is not None:
-            connection.execute("SELECT set_config('recs.tenant_id', %s, false)", [tenant_id])
-            connection.commit()
-        return connection
+def _tenant_setter(tenant_id: str) -> Callable[[Connection], None]:
+    """Return what sets the tenant when a transaction begins, until it ends.
 
-    return connect_once
+    For longer it would be the server session's, which a transaction pooler hands to others.
+    """
+
+    def set_tenant(connection: Connection) -> None:
+        refuse_autocommit(connection)
+        connection.exec_driver_sql("SELECT set_config('recs.tenant_id', %s, true)", (tenant_id,))
+
+    return set_tenant
+
+
+def refuse_autocommit(connection: Connection) -> None:
+    """Check that what is set until the transaction ends holds for the next statement too.
+
+    Raises:
+        BadInput: each statement of the connection is a transaction of its own.
+    """
+    if getattr(connection.connection.dbapi_connection, "autocommit", False):
+        raise BadInput(
+            "a tenant is set for a transaction, and the connection's isolation level is AUTOCOMMIT",
+            hint="leave execution_options(isolation_level='AUTOCOMMIT') out where tenant_id is given",
+        )
 
 
 def connect(dsn: str) -> psycopg.Connection[Any]:
@@ -100,8 +117,11 @@ def connect(dsn: str) -> psycopg.Connection[Any]:
 def driver_connection(connection: Connection) -> psycopg.Connection[Any]:
     """Return the psycopg connection under `connection`, in the same transaction.
 
-    For COPY, and for SQL files: SQLAlchemy would read `:name` and `%` in them.
+    For COPY, and for SQL files: SQLAlchemy would read `:name` and `%` in them. Begins a transaction
+    where none is, so that the engine's tenant is set.
     """
+    if not connection.in_transaction():
+        connection.begin()
     raw = connection.connection.driver_connection
     if not isinstance(raw, psycopg.Connection):
         raise BadInput(

@@ -18,6 +18,8 @@ from sqlalchemy import Connection, Engine, Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
+from recs.database import refuse_autocommit
+
 Id: TypeAlias = str | int | UUID
 Bind: TypeAlias = Engine | Connection | Session
 AsyncBind: TypeAlias = AsyncEngine | AsyncConnection | AsyncSession
@@ -112,7 +114,8 @@ class Recommender:
     Args:
         bind: an Engine (a transaction a call), or the caller's Connection or Session.
         tenant_id: whose data; set for the rest of the transaction. None leaves the session's own
-            setting, which is the tenant 'default' where nothing was set.
+            setting, which is the tenant 'default' where nothing was set. A connection in
+            AUTOCOMMIT has no transaction: BadInput.
 
     Every method raises sqlalchemy.exc.DBAPIError with what the database said: an id that is not
     in the catalog, a k outside 1..1000, a vector of the wrong dimension.
@@ -214,6 +217,9 @@ class Recommender:
         self, connection: Connection | Session, work: Callable[[Connection | Session], Answer]
     ) -> Answer:
         if self._tenant_id is not None:
+            refuse_autocommit(
+                connection if isinstance(connection, Connection) else connection.connection()
+            )
             connection.execute(_SET_TENANT, {"tenant_id": self._tenant_id})
         return work(connection)
 

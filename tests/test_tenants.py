@@ -10,8 +10,10 @@ import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
 
 from recs import Interaction, Item, Recommender, database
+from recs.errors import BadInput
 from recs.training import versions
 from tests import shops
 
@@ -232,6 +234,41 @@ def test_a_trainer_may_not_write_what_a_shop_writes(two_tenants: Engine, stateme
         with pytest.raises(DBAPIError) as caught:
             connection.execute(text(statement))
         assert isinstance(caught.value.orig, psycopg.errors.InsufficientPrivilege)
+
+
+def test_a_tenant_is_refused_where_each_statement_is_a_transaction(
+    two_tenants: Engine, dsn: str
+) -> None:
+    loose = two_tenants.execution_options(isolation_level="AUTOCOMMIT")
+    item = [Item("whose")]
+    with pytest.raises(BadInput, match="AUTOCOMMIT"):
+        Recommender(loose, tenant_id="a").upsert_items(item)
+    with loose.connect() as connection, pytest.raises(BadInput, match="AUTOCOMMIT"):
+        Recommender(connection, tenant_id="a").recommend("u", 5)
+    with Session(loose) as session, pytest.raises(BadInput, match="AUTOCOMMIT"):
+        Recommender(session, tenant_id="a").recommend("u", 5)
+    of_a = database.make_engine(dsn, tenant_id="a")
+    with pytest.raises(BadInput, match="AUTOCOMMIT"):
+        Recommender(of_a.execution_options(isolation_level="AUTOCOMMIT")).upsert_items(item)
+    assert Recommender(loose).upsert_items(item) == 1  # the session's own tenant
+
+
+def test_the_tenant_of_an_engine_is_that_of_its_transactions_and_ends_with_them(
+    two_tenants: Engine, dsn: str
+) -> None:
+    assert two_tenants
+    current = "SELECT recs.current_tenant()"
+    with database.make_engine(dsn, tenant_id="a").connect() as connection:
+        for _ in range(2):
+            assert connection.execute(text(current)).scalar_one() == "a"
+            connection.commit()
+            raw = connection.connection.driver_connection
+            assert isinstance(raw, psycopg.Connection)
+            # What the next client of a transaction pooler finds on this server connection.
+            assert raw.execute(current).fetchone() == ("default",)
+            raw.rollback()
+            assert database.driver_connection(connection).execute(current).fetchone() == ("a",)
+            connection.rollback()
 
 
 def test_a_parameter_is_a_value_and_never_sql(two_tenants: Engine) -> None:
