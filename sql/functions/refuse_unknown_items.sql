@@ -21,6 +21,17 @@ BEGIN
     LEFT JOIN recs.items AS i USING (tenant_id, item_id)
     WHERE i.item_id IS NULL;
   END IF;
+  IF v_count > 0 AND TG_OP = 'UPDATE' THEN
+    -- An item may have been deleted since: what is not new is not refused. Planned here only, since
+    -- an INSERT has no old rows.
+    SELECT min(item_id), count(*) INTO v_unknown, v_count
+    FROM (SELECT tenant_id, item_id FROM new_rows EXCEPT SELECT tenant_id, item_id FROM old_rows)
+      AS named
+    WHERE NOT EXISTS (
+      SELECT FROM recs.items AS i
+      WHERE i.tenant_id = named.tenant_id AND i.item_id = named.item_id
+    );
+  END IF;
   IF v_count > 0 THEN
     RAISE foreign_key_violation USING
       MESSAGE = format('interaction with unknown item_id %L (%s unknown in all)', v_unknown, v_count),
@@ -32,4 +43,4 @@ END;
 $$;
 
 COMMENT ON FUNCTION recs.refuse_unknown_items() IS
-  'Trigger: refuses interactions with an item that is not in recs.items of their tenant.';
+  'Trigger: refuses interactions that come to name an item that is not in recs.items of their tenant.';

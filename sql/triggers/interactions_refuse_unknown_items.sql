@@ -5,12 +5,12 @@ REFERENCING NEW TABLE AS new_rows
 FOR EACH STATEMENT EXECUTE FUNCTION recs.refuse_unknown_items();
 
 COMMENT ON TRIGGER interactions_refuse_unknown_items ON recs.interactions IS
-  'Every item of an interaction is in the catalog of its tenant.';
+  'An item that an interaction comes to name is in the catalog of its tenant then; it may be deleted later.';
 
 CREATE OR REPLACE TRIGGER interactions_refuse_unknown_items_on_update
 AFTER UPDATE ON recs.interactions
-REFERENCING NEW TABLE AS new_rows
+REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows
 FOR EACH STATEMENT EXECUTE FUNCTION recs.refuse_unknown_items();
 
 COMMENT ON TRIGGER interactions_refuse_unknown_items_on_update ON recs.interactions IS
-  'Every item of an interaction is in the catalog of its tenant.';
+  'An item that an interaction comes to name is in the catalog of its tenant then; it may be deleted later.';

@@ -43,6 +43,17 @@ def test_an_update_to_an_unknown_item_is_refused(catalog: Connection) -> None:
         catalog.execute(text("UPDATE recs.interactions SET item_id = '9' WHERE item_id = '1'"))
 
 
+def test_interactions_with_a_deleted_item_can_be_given_to_another_user(
+    catalog: Connection,
+) -> None:
+    insert(catalog, 1, 3)
+    catalog.execute(text("DELETE FROM recs.items WHERE item_id = '3'"))
+    done = catalog.execute(text("UPDATE recs.interactions SET user_id = 'anonymous'"))
+    assert done.rowcount == 3
+    with pytest.raises(IntegrityError, match=r"unknown item_id '9' \(1 unknown in all\)"):
+        catalog.execute(text("UPDATE recs.interactions SET item_id = '9' WHERE item_id = '1'"))
+
+
 def test_an_item_of_another_tenant_is_unknown(catalog: Connection) -> None:
     with pytest.raises(IntegrityError, match="unknown item_id '1'"):
         catalog.execute(
