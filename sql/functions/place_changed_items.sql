@@ -14,11 +14,6 @@ BEGIN
             HINT = format('DROP TRIGGER %I ON %s', TG_NAME, TG_RELID::regclass);
   END IF;
   FOR v_tenant IN SELECT DISTINCT n.tenant_id FROM changed n LOOP
-    -- Shared with other inserts, exclusive with activate_model(): see there.
-    PERFORM pg_advisory_xact_lock_shared(recs.placement_lock(v_tenant));
-    SELECT m.model_id INTO v_model_id
-      FROM recs.models m WHERE m.tenant_id = v_tenant AND m.state = 'active';
-    CONTINUE WHEN NOT FOUND;
     IF TG_OP = 'INSERT' THEN
       SELECT array_agg(n.item_id) INTO v_items FROM changed n WHERE n.tenant_id = v_tenant;
     ELSE
@@ -29,9 +24,15 @@ BEGIN
           AND (n.title, n.description, n.attributes, n.content_vector::text)
               IS DISTINCT FROM (o.title, o.description, o.attributes, o.content_vector::text);
     END IF;
-    IF v_items IS NOT NULL THEN
-      PERFORM recs.place_items(v_model_id, v_items, v_tenant);
-    END IF;
+    CONTINUE WHEN v_items IS NULL;  -- what is only sold out, say, waits for no activation
+    -- Shared with other inserts, exclusive with activate_model(): see there.
+    PERFORM pg_advisory_xact_lock_shared(recs.placement_lock(v_tenant));
+    -- FOR SHARE: a transaction whose snapshot is older than a flip fails, rather than placing items
+    -- in the version that no longer serves.
+    SELECT m.model_id INTO v_model_id
+      FROM recs.models m WHERE m.tenant_id = v_tenant AND m.state = 'active' FOR SHARE;
+    CONTINUE WHEN NOT FOUND;
+    PERFORM recs.place_items(v_model_id, v_items, v_tenant);
   END LOOP;
   RETURN NULL;
 END

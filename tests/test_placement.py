@@ -1,0 +1,86 @@
+"""Placing items, activating and rolling back at once: who waits for whom."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import psycopg
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from recs import Item, Recommender
+from recs.training import versions
+from tests import shops
+
+_LOCK = text("SELECT pg_advisory_xact_lock(recs.placement_lock(recs.current_tenant()))")
+_WAITING = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+
+
+@pytest.fixture
+def two_versions(engine: Engine) -> list[int]:
+    """Return the retired and the active version of a shop."""
+    ids = shops.insert_items(engine, 10)
+    vectors = np.random.default_rng(0).normal(size=(10, 8))
+    return [shops.publish(engine, shops.publication(ids, vectors)) for _ in range(2)]
+
+
+def wait_until_someone_waits(engine: Engine) -> None:
+    for _ in range(200):
+        with engine.connect() as connection:
+            if connection.execute(_WAITING).scalar_one():
+                return
+        time.sleep(0.05)
+    raise AssertionError("nobody waits for a lock")
+
+
+def test_a_roll_back_waits_for_an_activation_and_does_not_deadlock(
+    engine: Engine, two_versions: list[int]
+) -> None:
+    retired, active = two_versions
+    gone_back_to: list[int] = []
+
+    def roll_back() -> None:
+        with engine.begin() as connection:
+            gone_back_to.append(versions.roll_back(connection))
+
+    thread = threading.Thread(target=roll_back)
+    with engine.begin() as connection:
+        connection.execute(_LOCK)  # as activate_model() does first
+        thread.start()
+        wait_until_someone_waits(engine)
+        versions.activate(connection, retired)
+    thread.join(30)
+    assert gone_back_to == [active]
+
+
+def test_an_update_that_places_nothing_does_not_wait_for_an_activation(
+    engine: Engine, two_versions: list[int]
+) -> None:
+    with engine.begin() as activation, engine.begin() as connection:
+        versions.activate(activation, two_versions[0])
+        connection.execute(text("SET LOCAL lock_timeout = '2s'"))
+        connection.execute(text("UPDATE recs.items SET available = false WHERE item_id = 'item-1'"))
+
+
+def test_an_insert_whose_snapshot_is_older_than_a_flip_fails(
+    engine: Engine, two_versions: list[int]
+) -> None:
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        connection.execute(text("SELECT count(*) FROM recs.items"))
+        with engine.begin() as activation:
+            versions.activate(activation, two_versions[0])
+        with pytest.raises(DBAPIError) as caught:
+            Recommender(connection).upsert_items([Item("late")])
+    assert isinstance(caught.value.orig, psycopg.errors.SerializationFailure)
+
+
+def test_items_are_inserted_side_by_side(engine: Engine, two_versions: list[int]) -> None:
+    assert two_versions
+    with engine.begin() as one, engine.begin() as other:
+        for connection in (one, other):
+            connection.execute(text("SET LOCAL lock_timeout = '2s'"))
+        Recommender(one).upsert_items([Item("one")])
+        Recommender(other).upsert_items([Item("other")])
