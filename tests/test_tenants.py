@@ -122,7 +122,7 @@ def test_a_reader_may_not_write(two_tenants: Engine, statement: str) -> None:
         assert isinstance(caught.value.orig, psycopg.errors.InsufficientPrivilege)
 
 
-TRIGGERS = ("forget_items", "place_changed_items", "refuse_unknown_items")
+TRIGGERS = ("forget_items", "forget_users", "place_changed_items", "refuse_unknown_items")
 
 
 @pytest.mark.parametrize("function", [*(f"{name}()" for name in TRIGGERS),
@@ -139,9 +139,12 @@ def test_no_role_may_execute_what_runs_as_the_owner_or_makes_functions(
     assert not may
 
 
-@pytest.mark.parametrize("function", ["forget_items", "place_changed_items"])
+@pytest.mark.parametrize(
+    ("function", "table"),
+    [("forget_items", "items"), ("place_changed_items", "items"), ("forget_users", "users")],
+)
 def test_a_trigger_function_that_runs_as_the_owner_refuses_a_table_of_the_callers(
-    two_tenants: Engine, function: str
+    two_tenants: Engine, function: str, table: str
 ) -> None:
     with two_tenants.begin() as connection:
         # As a grant that an administrator made by mistake.
@@ -154,7 +157,7 @@ def test_a_trigger_function_that_runs_as_the_owner_refuses_a_table_of_the_caller
             "INSERT INTO mine VALUES ('b', 'item-1')",
         ):
             connection.execute(text(statement))
-        with pytest.raises(DBAPIError, match=rf"{function}\(\) is a trigger of recs.items"):
+        with pytest.raises(DBAPIError, match=rf"{function}\(\) is a trigger of recs.{table}"):
             connection.execute(text("DELETE FROM mine"))
 
 
@@ -234,6 +237,22 @@ def test_a_trainer_may_not_write_what_a_shop_writes(two_tenants: Engine, stateme
         with pytest.raises(DBAPIError) as caught:
             connection.execute(text(statement))
         assert isinstance(caught.value.orig, psycopg.errors.InsufficientPrivilege)
+
+
+def test_a_user_whom_a_writer_deletes_leaves_no_vector_in_any_version(two_tenants: Engine) -> None:
+    holders = "SELECT tenant_id, count(*) FROM recs.user_embeddings GROUP BY 1 ORDER BY 1"
+    with two_tenants.begin() as connection:
+        connection.execute(text("SET LOCAL ROLE recs_writer"))
+        connection.execute(text("SELECT set_config('recs.tenant_id', 'a', true)"))
+        connection.execute(text("DELETE FROM recs.users WHERE user_id = 'u'"))
+        # The interactions that remain are still the user's.
+        assert {row.tier for row in Recommender(connection).recommend("u", 5)} == {"fold_in"}
+        connection.execute(text("DELETE FROM recs.interactions WHERE user_id = 'u'"))
+        assert {row.tier for row in Recommender(connection).recommend("u", 5)} & {
+            "fold_in"
+        } == set()
+    with two_tenants.connect() as connection:
+        assert [tuple(row) for row in connection.execute(text(holders))] == [("b", 1)]
 
 
 def test_a_tenant_is_refused_where_each_statement_is_a_transaction(
