@@ -12,6 +12,7 @@ from recs.errors import ServerUnsuitable
 
 DEFAULT_FOLDER = Path(".recs") / "postgresql"
 _OURS = "# Written by recs, once; change it as you like."
+_START_TOLERANCE = 30  # seconds between a process' start and the one that it writes down
 _CONTAINER_LIMITS = (
     Path("/sys/fs/cgroup/memory.max"),
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
@@ -124,16 +125,38 @@ def stop(folder: Path | None = None) -> bool:
     """Stop the server in `folder`; return whether one was running."""
     import psutil
 
-    pid_file = (folder or default_folder()).resolve() / "postmaster.pid"
-    if not pid_file.exists():
+    process = _postmaster((folder or default_folder()).resolve() / "postmaster.pid")
+    if process is None:
         return False
-    process = psutil.Process(int(pid_file.read_text().split("\n", 1)[0]))
-    process.terminate()  # SIGTERM is PostgreSQL's smart shutdown: it waits for sessions
     try:
+        process.terminate()  # SIGTERM is PostgreSQL's smart shutdown: it waits for sessions
         process.wait(5)
+    except psutil.NoSuchProcess:
+        return False
     except psutil.TimeoutExpired:
         import signal
 
         process.send_signal(signal.SIGINT)  # fast shutdown: sessions are rolled back
         process.wait(30)
     return True
+
+
+def _postmaster(pid_file: Path) -> Any:
+    """Return the process that wrote a postmaster.pid, or None where it runs no more.
+
+    A crash leaves the file behind, and its number may be another process's by now: it has to be a
+    postgres that began when the file says, in the third line.
+    """
+    import psutil
+
+    if not pid_file.exists():
+        return None
+    pid, _, began, *_ = pid_file.read_text().splitlines()
+    try:
+        process = psutil.Process(int(pid))
+        is_it = process.name().startswith("postgres") and (
+            abs(process.create_time() - int(began)) <= _START_TOLERANCE
+        )
+    except psutil.NoSuchProcess:
+        return None
+    return process if is_it else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import psycopg
@@ -79,6 +80,42 @@ def test_a_server_that_was_stopped_is_started_again_by_the_same_process(
     finally:
         server.stop(folder)
     assert not server.stop(folder)
+
+
+@pytest.mark.parametrize("gone", [False, True], ids=["another program", "nothing"])
+def test_stopping_leaves_alone_what_has_the_number_of_a_server_that_crashed(
+    tmp_path: Path, gone: bool
+) -> None:
+    # Killed at the end by its handle, which is this test's own.
+    other = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        if gone:
+            other.kill()
+            other.wait()
+        (tmp_path / "postmaster.pid").write_text(
+            f"{other.pid}\n{tmp_path}\n{int(time.time())}\n5432\n{tmp_path}\n\n\nready\n"
+        )
+        assert not server.stop(tmp_path)
+        assert gone or other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
+
+
+def test_stopping_leaves_alone_a_postgres_that_began_at_another_time(
+    tmp_path: Path, server_dsn: str
+) -> None:
+    with psycopg.connect(server_dsn) as connection:
+        row = connection.execute("SHOW data_directory").fetchone()
+    assert row is not None
+    pid_file = Path(row[0]) / "postmaster.pid"
+    if not pid_file.is_file():
+        pytest.skip("the server is not the embedded one")
+    pid, folder, began, *rest = pid_file.read_text().splitlines()
+    before = str(int(began) - 3600)
+    (tmp_path / "postmaster.pid").write_text("\n".join([pid, folder, before, *rest]))
+    assert server._postmaster(pid_file) is not None
+    assert server._postmaster(tmp_path / "postmaster.pid") is None
 
 
 def test_finding_the_server_warns_nobody_of_a_missing_runtime_directory() -> None:
