@@ -209,3 +209,20 @@ def require_schema(connection: psycopg.Connection[Any]) -> None:
     row = connection.execute("SELECT to_regclass('recs.alembic_version') IS NOT NULL").fetchone()
     if row is None or not row[0]:
         raise NotMigrated("the database has no schema recs", hint="run: recs migrate")
+
+
+def require_tenant(connection: psycopg.Connection[Any], tenant_id: str) -> None:
+    """Check that a tenant is known, before a slip of the pen becomes one.
+
+    Raises:
+        BadInput: recs.tenants has no such row.
+    """
+    row = connection.execute(
+        "SELECT FROM recs.tenants WHERE tenant_id = %s", [tenant_id]
+    ).fetchone()
+    if row is None:
+        statement = sql.SQL("INSERT INTO recs.tenants (tenant_id) VALUES ({})").format(tenant_id)
+        raise BadInput(
+            f"there is no tenant {tenant_id!r}",
+            hint=f"if it is new: {statement.as_string(connection)}",
+        )

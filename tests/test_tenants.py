@@ -13,8 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from recs import Interaction, Item, Recommender, database
+from recs.cli import main
 from recs.errors import BadInput
-from recs.training import versions
+from recs.training import reading, versions
 from tests import shops
 
 N = 40
@@ -237,6 +238,28 @@ def test_a_trainer_may_not_write_what_a_shop_writes(two_tenants: Engine, stateme
         with pytest.raises(DBAPIError) as caught:
             connection.execute(text(statement))
         assert isinstance(caught.value.orig, psycopg.errors.InsufficientPrivilege)
+
+
+def test_a_tenant_without_a_row_is_trained_on_its_texts(engine: Engine, dsn: str) -> None:
+    ids = shops.insert_items(engine, 3, tenant="absent")
+    shops.record(engine, [("u", ids[0])], tenant="absent")
+    content = reading.read(database.make_engine(dsn, tenant_id="absent")).content
+    assert "titl" in content.terms  # english, as a row has by default
+
+
+def test_the_command_line_refuses_an_unknown_tenant_and_says_how_to_make_it_known(
+    engine: Engine, dsn: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["--dsn", dsn, "--tenant", "o'brien", "recommend", "u"]
+    with pytest.raises(SystemExit) as caught:
+        main(command)
+    assert caught.value.code == 1
+    error, hint = capsys.readouterr().err.strip().splitlines()
+    assert error == """error: there is no tenant "o'brien\""""
+    statement = hint.removeprefix("hint: if it is new: ")
+    with engine.begin() as connection:
+        connection.execute(text(statement))
+    main(command)
 
 
 def test_a_user_whom_a_writer_deletes_leaves_no_vector_in_any_version(two_tenants: Engine) -> None:

@@ -23,12 +23,16 @@ class Settings:
 
         Raises:
             NotMigrated: it has no schema recs.
+            BadInput: it has no such tenant.
         """
         from recs import database
 
         engine = self.bare_engine()
         with engine.connect() as connection:
-            database.require_schema(database.driver_connection(connection))
+            driver = database.driver_connection(connection)
+            database.require_schema(driver)
+            if self.tenant_id is not None:
+                database.require_tenant(driver, self.tenant_id)
         return engine
 
     def bare_engine(self) -> Engine:

@@ -55,9 +55,8 @@ CREATE TEMP TABLE term_frequencies ON COMMIT DROP AS
 SELECT n.n AS item, w.term COLLATE "C" AS term, sum(w.frequency)::integer AS frequency
 FROM recs.items i
 JOIN numbered_items n USING (item_id)
-JOIN recs.tenants t USING (tenant_id)
-CROSS JOIN LATERAL recs.item_terms(
-  i.title, i.description, i.attributes, t.text_search_config::regconfig) w
+CROSS JOIN (SELECT recs.text_search_config(recs.current_tenant()) AS config OFFSET 0) t
+CROSS JOIN LATERAL recs.item_terms(i.title, i.description, i.attributes, t.config) w
 WHERE i.tenant_id = recs.current_tenant()
 GROUP BY n.n, w.term COLLATE "C" """
 

@@ -45,11 +45,9 @@ BEGIN
              -- The application's own vector, where the version has learned such; else its terms.
              CASE WHEN $5 AND vector_dims(i.content_vector) = %2$s
                THEN l2_normalize(i.content_vector)::halfvec
-               ELSE recs.encode_content($1, %1$s, i.title, i.description, i.attributes,
-                                        coalesce(t.text_search_config, 'english')::regconfig)
+               ELSE recs.encode_content($1, %1$s, i.title, i.description, i.attributes, $6)
              END AS content
       FROM recs.items i
-      LEFT JOIN recs.tenants t ON t.tenant_id = i.tenant_id
       LEFT JOIN recs.item_embeddings e
         ON e.tenant_id = $1 AND e.model_id = %1$s AND e.item_id = i.item_id
       WHERE i.tenant_id = $1
@@ -111,7 +109,8 @@ BEGIN
           content_embedding = excluded.content_embedding
       WHERE recs.item_embeddings.source = 'content'$q$,
     p_model_id, v_content_dimension, v_neighbors)
-    USING p_tenant_id, p_item_ids, v_dimension, v_plain, v_supplied;
+    USING p_tenant_id, p_item_ids, v_dimension, v_plain, v_supplied,
+      recs.text_search_config(p_tenant_id);
   GET DIAGNOSTICS v_rows = ROW_COUNT;
   RETURN v_rows;
 END

@@ -14,12 +14,13 @@ BEGIN
               ELSE coalesce(t.popularity_half_life, m.popularity_half_life, m.history_half_life)
          END
     INTO v_half_life
-    FROM recs.tenants t
-    LEFT JOIN recs.models m ON m.tenant_id = t.tenant_id AND m.state = 'active'
-    WHERE t.tenant_id = v_tenant;
+    FROM (VALUES (v_tenant)) n (tenant_id)
+    LEFT JOIN recs.tenants t ON t.tenant_id = n.tenant_id
+    LEFT JOIN recs.models m ON m.tenant_id = n.tenant_id AND m.state = 'active';
   -- Age is counted from the newest interaction, so that a shop whose data end last year still has
-  -- a popularity, and so that the order does not depend on when the refresh ran.
-  SELECT max(i.occurred_at) INTO v_now FROM recs.interactions i
+  -- a popularity, and so that the order does not depend on when the refresh ran. But not from one
+  -- that is yet to come: beside a date mistyped by a century all others would be equally old.
+  SELECT least(max(i.occurred_at), now()) INTO v_now FROM recs.interactions i
     WHERE i.tenant_id = v_tenant AND i.occurred_at <= p_until;
   DELETE FROM recs.item_popularity p WHERE p.tenant_id = v_tenant;
   INSERT INTO recs.item_popularity (tenant_id, segment, item_id, popularity, support)
@@ -40,6 +41,8 @@ BEGIN
     FROM recs.interactions i
     LEFT JOIN recs.users u ON u.tenant_id = v_tenant AND u.user_id = i.user_id
     WHERE i.tenant_id = v_tenant AND i.occurred_at <= p_until
+      AND EXISTS (SELECT FROM recs.items t  -- an item that was deleted stays forgotten
+                  WHERE t.tenant_id = v_tenant AND t.item_id = i.item_id)
     GROUP BY i.user_id, i.item_id, u.segment
   ) s
   GROUP BY GROUPING SETS ((s.item_id), (s.segment, s.item_id))

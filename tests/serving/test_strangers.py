@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from recs import Item, Recommender
+from recs import Interaction, Item, Recommender
 from recs.learning import Interactions
 from recs.learning.popularity import popularity
 from tests import shops
@@ -61,6 +61,57 @@ def test_popularity_fades_as_the_tenant_says_else_as_the_model_found_else_as_his
             text("SELECT popularity FROM recs.popular_items ORDER BY item_id")
         ).scalars()
     assert older / newer == pytest.approx(0.5 ** (10 / days), rel=1e-4)
+
+
+def test_an_item_that_was_deleted_stays_forgotten_when_popularity_is_refreshed(
+    shop: Recommender, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("DELETE FROM recs.items WHERE item_id = 'item-59'"))
+        connection.execute(text("SELECT recs.refresh_popularity()"))
+        rows = connection.execute(text("SELECT item_id FROM recs.item_popularity")).scalars().all()
+    assert "item-58" in rows
+    assert "item-59" not in rows
+
+
+def test_one_date_to_come_does_not_make_all_others_equally_old(engine: Engine) -> None:
+    ids = shops.insert_items(engine, 3)
+    day, now = timedelta(days=1), datetime.now(UTC)
+    Recommender(engine).record_interactions(
+        Interaction("somebody", item, occurred_at=now + age * day)
+        for item, age in zip(ids, (36500, -1, -121), strict=True)
+    )
+    with engine.begin() as connection:
+        connection.execute(text("SELECT recs.refresh_popularity()"))
+        found = dict(
+            connection.execute(text("SELECT item_id, popularity FROM recs.item_popularity")).all()  # type: ignore[arg-type]
+        )
+    assert found[ids[0]] == 1
+    assert found[ids[1]] == pytest.approx(2 * found[ids[2]], rel=1e-3)
+    assert found[ids[1]] == pytest.approx(0.5 ** (1 / 120), rel=1e-3)
+
+
+def test_a_tenant_without_a_row_is_treated_as_one_whose_row_has_defaults(engine: Engine) -> None:
+    for tenant in ("absent", "present"):
+        ids = shops.insert_items(engine, 2, tenant=tenant)
+        shops.record(engine, [("u", ids[0])], before=timedelta(days=300), tenant=tenant)
+        shops.record(engine, [("u", ids[1])], tenant=tenant)
+    answers = []
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO recs.tenants (tenant_id) VALUES ('present')"))
+        for tenant in ("absent", "present"):
+            connection.execute(
+                text("SELECT set_config('recs.tenant_id', :tenant, true)"), {"tenant": tenant}
+            )
+            connection.execute(text("SELECT recs.refresh_popularity()"))
+            rows = connection.execute(
+                text("SELECT item_id, popularity, recs.text_search_config(tenant_id)::text"
+                     " FROM recs.item_popularity WHERE tenant_id = :tenant ORDER BY 1"),
+                {"tenant": tenant},
+            )  # fmt: skip
+            answers.append([tuple(row) for row in rows])
+    assert answers[0] == answers[1]
+    assert answers[0][0][1] < answers[0][1][1]
 
 
 @pytest.mark.parametrize("half_life", [50.0, 139.9, 140.0, 400.0])
