@@ -96,15 +96,18 @@ BEGIN
       LIMIT p_k
     ), recent AS MATERIALIZED (
       SELECT h.history_embedding, coalesce(nullif(t.title, ''), t.item_id) AS title
-      FROM (SELECT x.item_id FROM recs.interactions x
+      -- Of the last events some may be with items that were deleted, or that the version lacks.
+      FROM (SELECT x.item_id, x.occurred_at FROM recs.interactions x
             WHERE x.tenant_id = p_tenant_id AND x.user_id = p_user_id
-            ORDER BY x.occurred_at DESC LIMIT 3) l
+            ORDER BY x.occurred_at DESC LIMIT 50) l
       JOIN recs.item_embeddings h
         ON h.model_id = %1$s AND h.tenant_id = p_tenant_id AND h.item_id = l.item_id
       JOIN recs.items t ON t.tenant_id = p_tenant_id AND t.item_id = l.item_id
+      ORDER BY l.occurred_at DESC LIMIT 3
     )
     -- The reason: of the last items the user touched, the one that pulls hardest to this one.
-    SELECT DISTINCT ON (f.rank) f.item_id, (-f.distance)::real, 'because of ' || r.title
+    SELECT DISTINCT ON (f.rank) f.item_id, (-f.distance)::real,
+           coalesce('because of ' || r.title, 'because of earlier interactions')
     FROM ranked f
     LEFT JOIN recent r ON true
     ORDER BY f.rank, r.history_embedding <#> f.embedding;

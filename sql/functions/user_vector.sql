@@ -63,13 +63,14 @@ BEGIN
         ON e.tenant_id = v_tenant AND e.model_id = v_model.model_id AND e.item_id = h.item_id
       WHERE h.last IS DISTINCT FROM h.before
     ), summed AS (
-      SELECT coalesce(v_history + s.sum, s.sum) AS history, s.support + v_support AS support
+      -- Nothing to add where the version knows none of what came since.
+      SELECT coalesce(v_history + s.sum, s.sum, v_history) AS history, s.support + v_support AS support
       FROM (
         SELECT sum(array_fill(w.weight::real, ARRAY[v_model.dimension])::vector * w.p) AS sum,
                (count(*) FILTER (WHERE w.is_new))::integer AS support
         FROM weighted w
       ) s
-      WHERE s.sum IS NOT NULL
+      WHERE coalesce(s.sum, v_history) IS NOT NULL
     )
     SELECT s.history,
            l2_normalize(recs.blend_user(s.history, s.support, v_model)),

@@ -271,3 +271,20 @@ def test_recommend_leaves_the_callers_settings_alone(shop: Recommender, engine: 
         shown = [connection.execute(text(f"SHOW {name}")).scalar_one() for name in names]
         Recommender(connection).recommend("regular", 10)
         assert shown == [connection.execute(text(f"SHOW {name}")).scalar_one() for name in names]
+
+
+def test_a_reason_is_given_though_the_last_items_are_unknown_to_the_version(
+    shop: Recommender, engine: Engine
+) -> None:
+    shop.upsert_items(Item(f"late-{n}") for n in range(3))
+    shop.record_interactions(Interaction("regular", f"late-{n}") for n in range(3))
+    reasons = {row.reason for row in shop.recommend("regular", 10)}
+    assert reasons <= {f"because of title of item-{j}" for j in HISTORY}
+    with engine.begin() as connection:
+        connection.execute(
+            text("DELETE FROM recs.items WHERE item_id = ANY(:ids)"),
+            {"ids": [f"item-{j}" for j in HISTORY]},
+        )
+        connection.execute(text("DELETE FROM recs.interactions WHERE item_id LIKE 'late-%'"))
+    rows = shop.recommend("regular", 10)
+    assert {(row.tier, row.reason) for row in rows} == {("model", "because of earlier interactions")}
