@@ -1,4 +1,4 @@
-"""Alembic's entry: move the tables, then re-apply every file under sql/.
+"""Alembic's entry: move the tables, then re-apply every file under sql/ at head.
 
 The connection comes from `recs.migration`; `alembic` alone has nothing to connect to.
 """
@@ -24,8 +24,9 @@ def run_offline() -> None:
         for statement in offline_sql.before:
             migration.impl.static_output(statement)
         context.run_migrations()
-        for statement in offline_sql.after():
-            migration.impl.static_output(statement)
+        if reaches_head():
+            for statement in offline_sql.after():
+                migration.impl.static_output(statement)
 
 
 def run_online() -> None:
@@ -38,7 +39,13 @@ def run_online() -> None:
     )  # fmt: skip
     with context.begin_transaction():
         context.run_migrations()
-    apply_sql_files(connection)
+    if reaches_head():
+        apply_sql_files(connection)
+
+
+def reaches_head() -> bool:
+    """Tell whether the tables are moved to what the SQL files are written for."""
+    return context.get_revision_argument() == context.get_head_revision()
 
 
 if context.is_offline_mode():

@@ -13,12 +13,15 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
 
 from recs import resources
 from recs.database import PIN_SEARCH_PATH, SCHEMA, check_server, driver_connection
+from recs.errors import RecsError
 
 # Any constant serves, as long as every recs uses the same: one migration at a time a database.
 _ADVISORY_LOCK = 0x72656373
+LOCK_TIMEOUT = "10s"
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,27 @@ def migrate(engine: Engine) -> Migration:
     """Bring the schema to the newest revision and re-apply all functions, views and grants.
 
     One transaction: it happens whole or not at all. Runs at once wait for each other. A database
-    that is up to date stays as it is.
+    that is up to date stays as it is, but each table is locked for a moment, since its policy is
+    made anew: what uses the schema waits for the end of this, and this for what uses it, though not
+    longer than LOCK_TIMEOUT a lock.
 
     Raises:
         ServerUnsuitable: the server is too old, or lacks pgvector.
+        RecsError: something else holds a lock; nothing has changed.
     """
+    try:
+        return _migrate(engine)
+    except (DBAPIError, psycopg.errors.LockNotAvailable) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        if not isinstance(cause, psycopg.errors.LockNotAvailable):
+            raise
+        raise RecsError(
+            f"a table of recs is in use, and was not free within {LOCK_TIMEOUT}",
+            hint="nothing has changed; run it again when no load, training or long query runs",
+        ) from error
+
+
+def _migrate(engine: Engine) -> Migration:
     with engine.begin() as connection:
         driver = driver_connection(connection)
         check_server(driver)
@@ -97,6 +116,8 @@ class _Statements:
         "CREATE EXTENSION IF NOT EXISTS vector;",
         f"CREATE SCHEMA IF NOT EXISTS {SCHEMA};",
         f"{PIN_SEARCH_PATH};",
+        # Who waits for a table makes all others wait that ask after it.
+        f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';",
         # Loads the library, so that SET hnsw.ef_search is known to CREATE FUNCTION.
         "SELECT '[1]'::vector;",
         "SET LOCAL check_function_bodies = off;",

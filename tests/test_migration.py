@@ -10,12 +10,16 @@ from pathlib import Path
 import numpy as np
 import psycopg
 import pytest
+from alembic import command
 from psycopg import conninfo
 from sqlalchemy import Engine, text
 
 from recs import Recommender, database, migration, schema
 from recs.errors import ConnectionFailed, ServerUnsuitable
 from recs.migration import apply_sql_files, prepare_schema, read_sql
+from recs import database, migration, schema, server
+from recs.errors import ConnectionFailed, RecsError, ServerUnsuitable
+from recs.migration import apply_sql_files, offline_sql, prepare_schema, read_sql
 from recs.resources import sql_files
 from tests import shops
 
@@ -69,6 +73,30 @@ def test_a_failed_migration_leaves_nothing(empty_dsn: str, monkeypatch: pytest.M
     with psycopg.connect(empty_dsn) as connection:
         row = connection.execute("SELECT to_regnamespace('recs')").fetchone()
     assert row == (None,)
+
+
+def test_a_downgrade_leaves_nothing_but_the_version_table_and_can_be_undone(dsn: str) -> None:
+    before = describe(dsn)
+    engine = database.make_engine(dsn)
+    with engine.begin() as connection:
+        config = migration._config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "base")
+    assert {row for row in describe(dsn) if "alembic_version" not in str(row)} == set()
+    assert migration.migrate(engine).before is None
+    assert describe(dsn) == before
+
+
+def test_a_migration_gives_up_on_a_table_in_use_and_says_so(
+    dsn: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = [line.replace(migration.LOCK_TIMEOUT, "100ms") for line in offline_sql.before]
+    monkeypatch.setattr(migration._Statements, "before", tuple(before))
+    with psycopg.connect(dsn) as reader:
+        reader.execute("SELECT count(*) FROM recs.items")
+        with pytest.raises(RecsError, match=r"in use(.|\n)*hint: nothing has changed"):
+            migration.migrate(database.make_engine(dsn))
+    assert migration.migrate(database.make_engine(dsn)).before == migration.newest_revision()
 
 
 def test_the_extension_may_live_in_another_schema(empty_dsn: str) -> None:

@@ -120,6 +120,12 @@ def upgrade() -> None:
         postgresql_ops={"attributes": "jsonb_path_ops"},
         postgresql_with={"fastupdate": "off"},
     )
+    op.create_index(
+        "items_newest_idx",
+        "items",
+        ["tenant_id", sa.text("created_at DESC"), "item_id"],
+        schema=S,
+    )
     op.create_table(
         "interactions",
         tenant(),
@@ -374,9 +380,23 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop the schema's tables, and with them every model and interaction."""
+    """Drop all that recs made but its version table: every model and interaction with it."""
     for table in (
         "content_terms", "user_embeddings", "item_embeddings", "models",
         "item_popularity", "interactions", "items", "users", "tenants",
     ):  # fmt: skip
         op.execute(f"DROP TABLE recs.{table} CASCADE")
+    op.execute("""
+        DO $$
+        DECLARE
+          v_function text;
+        BEGIN
+          -- Named before the first is dropped: what falls with another has no name any more.
+          FOREACH v_function IN ARRAY ARRAY(
+            SELECT p.oid::regprocedure::text FROM pg_proc p
+            WHERE p.pronamespace = 'recs'::regnamespace)
+          LOOP
+            EXECUTE format('DROP FUNCTION IF EXISTS %s CASCADE', v_function);
+          END LOOP;
+        END
+        $$""")
