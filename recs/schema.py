@@ -129,6 +129,11 @@ items_attributes_idx = Index(
     postgresql_with={"fastupdate": "off"},
 )
 
+# What nobody has touched comes newest first: what a shop without interactions shows.
+items_newest_idx = Index(
+    "items_newest_idx", items.c.tenant_id, items.c.created_at.desc(), items.c.item_id
+)
+
 interactions = Table(
     "interactions",
     metadata,

@@ -113,6 +113,13 @@ class Explained:
                 )
             yield
 
+    @contextmanager
+    def without_popularity(self) -> Iterator[None]:
+        """Have a catalog that nobody has touched, and roll that back."""
+        with self._connection.transaction(force_rollback=True):
+            self._connection.execute("DELETE FROM recs.item_popularity")
+            yield
+
     def plans(self, statement: str, *parameters: Any) -> list[Node]:
         """Run a statement; return the plan of it and of all that it ran."""
         # A session that has served a while: generic plans are made by now.
@@ -274,6 +281,15 @@ def test_popular_items_come_in_the_order_of_their_index(explained: Explained) ->
 def test_a_stranger_is_answered_by_the_index_of_popularity(explained: Explained) -> None:
     plans = explained.plans("SELECT * FROM recs.recommend('stranger', %s)", K)
     assert_reads_few(plans, index="item_popularity_rank_idx", rows=100)
+
+
+@pytest.mark.parametrize("role", ["recs_reader", "none"])
+def test_a_catalog_nobody_has_touched_is_read_by_the_index_of_newness(
+    explained: Explained, role: str
+) -> None:
+    with explained.without_popularity(), explained.acting_as(role):
+        plans = explained.plans("SELECT * FROM recs.recommend('stranger', %s)", K)
+    assert_reads_few(plans, index="items_newest_idx", rows=2 * K)
 
 
 def test_recommendations_join_back_by_the_applications_own_key(explained: Explained) -> None:
