@@ -95,7 +95,7 @@ def refuse_autocommit(connection: Connection) -> None:
     if getattr(connection.connection.dbapi_connection, "autocommit", False):
         raise BadInput(
             "a tenant is set for a transaction, and the connection's isolation level is AUTOCOMMIT",
-            hint="leave execution_options(isolation_level='AUTOCOMMIT') out where tenant_id is given",
+            hint="take isolation_level='AUTOCOMMIT' out where a tenant_id is given",
         )
 
 

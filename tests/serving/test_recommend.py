@@ -287,4 +287,6 @@ def test_a_reason_is_given_though_the_last_items_are_unknown_to_the_version(
         )
         connection.execute(text("DELETE FROM recs.interactions WHERE item_id LIKE 'late-%'"))
     rows = shop.recommend("regular", 10)
-    assert {(row.tier, row.reason) for row in rows} == {("model", "because of earlier interactions")}
+    assert {(row.tier, row.reason) for row in rows} == {
+        ("model", "because of earlier interactions")
+    }
