@@ -275,6 +275,7 @@ def test_a_user_whom_a_writer_deletes_leaves_no_vector_in_any_version(two_tenant
             "fold_in"
         } == set()
         assert {row.tier for row in Recommender(connection).recommend("u", 5)} == {"popularity"}
+        assert "fold_in" not in {row.tier for row in Recommender(connection).recommend("u", 5)}
     with two_tenants.connect() as connection:
         assert [tuple(row) for row in connection.execute(text(holders))] == [("b", 1)]
 
