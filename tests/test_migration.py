@@ -15,9 +15,6 @@ from psycopg import conninfo
 from sqlalchemy import Engine, text
 
 from recs import Recommender, database, migration, schema
-from recs.errors import ConnectionFailed, ServerUnsuitable
-from recs.migration import apply_sql_files, prepare_schema, read_sql
-from recs import database, migration, schema, server
 from recs.errors import ConnectionFailed, RecsError, ServerUnsuitable
 from recs.migration import apply_sql_files, offline_sql, prepare_schema, read_sql
 from recs.resources import sql_files
@@ -200,11 +197,11 @@ def test_a_dump_of_a_shop_restores_with_its_model_and_indexes(
 
     programs = _embedded_programs()
     dump = tmp_path / "shop.dump"
-    for command in (
+    for program in (
         [programs / "pg_dump", "-Fc", "-f", dump, dsn],
         [programs / "pg_restore", "--exit-on-error", "-d", empty_dsn, dump],
     ):
-        done = subprocess.run(command, capture_output=True, text=True)
+        done = subprocess.run(program, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
 
     assert describe(empty_dsn) == describe(dsn)
