@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from recs import Interaction, Item, Recommender
-from recs.errors import BadInput
+from recs.errors import BadInput, NothingToLearn
 from recs.learning import Timescale, TrainingConfig
 from recs.learning.adjustments import STRENGTHS
 from recs.learning.cold_items import find_neighbors
@@ -436,6 +436,18 @@ def test_an_interaction_dated_years_ahead_changes_nothing_that_is_learned(engine
         after.interactions.history_weights(90.0), before.interactions.history_weights(90.0)
     )
     assert after.n_interactions == before.n_interactions == 160 * 9
+
+
+def test_where_all_interactions_lie_ahead_the_error_names_the_time_up_to_which_there_are_none(
+    engine: Engine,
+) -> None:
+    shop = Recommender(engine)
+    shop.upsert_items([Item("clock-1")])
+    now = datetime.now(UTC)
+    shop.record_interactions([Interaction("ann", "clock-1", occurred_at=now + 2 * DAY)])
+    with pytest.raises(NothingToLearn, match=f"no interactions up to {now:%Y-%m-%d}") as caught:
+        reading.read(engine)
+    assert "later ones" in str(caught.value.hint)
 
 
 def test_training_lets_go_of_what_it_does_not_publish_before_it_publishes(

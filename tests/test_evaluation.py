@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from recs import Recommender
+from recs.cli import main
 from recs.errors import BadInput, NothingToLearn
 from recs.training import evaluation
 from tests import shops
@@ -78,3 +79,36 @@ def test_without_anything_after_the_training_there_is_nothing_to_judge(
 def test_without_an_active_model_there_is_nothing_to_evaluate(engine: Engine) -> None:
     with pytest.raises(BadInput, match="no model is active"):
         evaluation.evaluate(engine)
+
+
+@pytest.fixture
+def unknown(engine: Engine) -> Engine:
+    """Return a shop whose users chose only items that the active model does not know."""
+    ids = shops.insert_items(engine, 12)
+    known = ids[:8]
+    shops.publish(engine, shops.publication(known, np.random.default_rng(0).normal(size=(8, 4))))
+    for user in ("ann", "bob"):
+        shops.record(engine, [(user, ids[8])], before=-LATER)
+        shops.record(engine, [(user, ids[9])], before=LATER)
+    return engine
+
+
+def test_where_no_vector_answers_nothing_is_said_of_the_index(unknown: Engine) -> None:
+    found = evaluation.evaluate(unknown)
+    assert found.users == 2
+    assert found.ann_recall_mean is None
+    assert found.ann_recall_p1 is None
+    assert found.ann_recall_min is None
+
+
+@pytest.mark.usefixtures("unknown")
+def test_the_command_says_so(dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
+    main(["--dsn", dsn, "evaluate"])
+    assert "nothing is known of the index" in capsys.readouterr().out
+
+
+def test_a_sample_of_nobody_is_refused(dsn: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as left:
+        main(["--dsn", dsn, "evaluate", "--users", "0"])
+    assert left.value.code == 2
+    assert "--users" in capsys.readouterr().err

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -128,7 +128,8 @@ def read(engine: Engine, *, until: datetime | None = None) -> TrainingData:
         NothingToLearn: the catalog or the interactions are empty.
     """
     with _snapshot(engine) as driver:
-        bound = sql.Literal(_end(driver, until))
+        end = _end(driver, until)
+        bound = sql.Literal(end)
         driver.execute(_ITEMS)
         driver.execute(sql.SQL(_USERS).format(until=bound))
         driver.execute("ANALYZE numbered_items; ANALYZE numbered_users")
@@ -137,6 +138,12 @@ def read(engine: Engine, *, until: datetime | None = None) -> TrainingData:
             raise NothingToLearn("the catalog is empty", hint="run: recs load items FILE")
         user_ids = _column(driver, "SELECT user_id FROM numbered_users ORDER BY n")
         trained_until = _last_interaction(driver, bound)
+        if trained_until is None:
+            raise NothingToLearn(
+                f"there are no interactions up to {end.astimezone(UTC):%Y-%m-%d %H:%M} UTC",
+                hint="run: recs load interactions FILE; later ones are learned from when that time "
+                "has come",
+            )
         interactions, n_interactions = _read_interactions(
             driver,
             bound,
@@ -180,12 +187,7 @@ def _column(driver: psycopg.Connection[Any], query: str) -> list[str]:
     return [row[0] for row in driver.execute(query.encode())]
 
 
-def _last_interaction(driver: psycopg.Connection[Any], until: sql.Literal) -> datetime:
-    """Return when the last interaction occurred.
-
-    Raises:
-        NothingToLearn: there are none.
-    """
+def _last_interaction(driver: psycopg.Connection[Any], until: sql.Literal) -> datetime | None:
     row = driver.execute(
         sql.SQL(
             "SELECT max(occurred_at) FROM recs.interactions"
@@ -194,8 +196,6 @@ def _last_interaction(driver: psycopg.Connection[Any], until: sql.Literal) -> da
     ).fetchone()
     assert row is not None  # noqa: S101 - an aggregate without GROUP BY has one row
     last: datetime | None = row[0]
-    if last is None:
-        raise _nothing()
     return last
 
 
@@ -213,8 +213,6 @@ def _read_interactions(
         sql.SQL(_INTERACTIONS).format(until=until),
         {"user": "i4", "item": "i4", "weight": "f4", "count": "i4", "first": "f8", "last": "f8"},
     )
-    if not len(rows):
-        raise _nothing()
     pairs = Interactions.from_pairs(
         rows["user"],
         rows["item"],
@@ -226,10 +224,6 @@ def _read_interactions(
         trained_until=trained_until.timestamp() / SECONDS_A_DAY,
     )
     return pairs, int(rows["count"].sum(dtype=np.int64))
-
-
-def _nothing() -> NothingToLearn:
-    return NothingToLearn("there are no interactions", hint="run: recs load interactions FILE")
 
 
 def copy_records(
