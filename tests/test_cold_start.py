@@ -488,6 +488,11 @@ def test_settings_whose_vectors_no_index_could_hold_are_refused_before_anything_
         pipeline.train_model(engine, config=config)
 
 
+def test_a_dimension_that_no_index_could_hold_is_refused_by_name(engine: Engine) -> None:
+    with pytest.raises(BadInput, match=r"with dimension 4001 .* expected 4000 at most"):
+        pipeline.train_model(engine, config=TrainingConfig(dimension=4001))
+
+
 def test_settings_whose_vectors_an_index_holds_are_not_refused_for_detail_that_is_not_tried(
     engine: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -104,8 +104,10 @@ def train_model(
 
     Raises:
         NothingToLearn: too few items, users or interactions.
+        BadInput: settings that make vectors wider than an index holds.
     """
     config = config or TrainingConfig()
+    _check_width(config, ())
     clock = _Clock(on_step or (lambda _step, _seconds: None))
     moment = datetime.now(UTC)
     name = name or f"{moment:%Y-%m-%d %H:%M:%S}"
@@ -161,7 +163,7 @@ def _fit(
     """Read, learn, join what is learned in a space, and let the gate judge it."""
     data = reading.read(engine, until=until)
     interactions = data.interactions
-    _check_width(interactions, config)
+    _check_width(config, _finest(interactions, config))
     clock.done("read")
     model = _learn(interactions, config, on_progress)
     clock.done("learn")
@@ -185,15 +187,18 @@ def _fit(
     return _Fitted(publication, verdict, model.course, data.n_interactions)
 
 
-def _check_width(interactions: Interactions, config: TrainingConfig) -> None:
+def _finest(interactions: Interactions, config: TrainingConfig) -> tuple[int, int]:
+    """Compute the most dimensions that associations can get, as adjustments.resolved tries them."""
+    finer = catalog_defaults(interactions.n_items).fine and not interactions.has_times
+    return association_dimensions(interactions, config, FINE if finer else USUAL)
+
+
+def _check_width(config: TrainingConfig, associations: Sequence[int]) -> None:
     """Refuse settings whose vectors no index could hold, before hours are spent on them.
 
     Raises:
         BadInput: naming them.
     """
-    # As recs.learning.adjustments.resolved asks.
-    finer = catalog_defaults(interactions.n_items).fine and not interactions.has_times
-    associations = association_dimensions(interactions, config, FINE if finer else USUAL)
     width = config.dimension + sum(associations) + TAIL
     if width > WIDEST:
         raise BadInput(
