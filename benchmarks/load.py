@@ -14,13 +14,11 @@ import argparse
 import json
 import multiprocessing
 import os
-import platform
 import resource
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +28,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
-from recs import database, migration, server
+from benchmarks import harness
+from recs import database
+from recs.cli.output import Output
 
 CHUNK = 250_000
 TARGET = 150_000  # rows a second
@@ -39,50 +39,37 @@ TARGET = 150_000  # rows a second
 def main() -> None:
     """Measure and print."""
     options = _options()
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="recs-bench-")))
-        dsn = stack.enter_context(_database(folder))
+    output = Output(as_json=options.json)
+    loads = []
+    with (
+        tempfile.TemporaryDirectory(prefix="recs-bench-files-") as folder,
+        harness.temporary_database(output) as dsn,
+    ):
         _make_items(dsn, options.items)
-        results = []
         for kind in options.kinds:
             for rows in (options.rows // 4, options.rows):
-                path = folder / f"interactions.{kind}"
-                _say(f"making {path.name}, {rows:,} rows")
+                path = Path(folder) / f"interactions.{kind}"
+                output.say(f"[dim]{path.name}, {rows:,} rows ...[/dim]")
                 _WRITERS[kind](path, rows, options)
-                results.append(_measure(dsn, path, rows))
+                loads.append(_measure(dsn, path, rows))
                 path.unlink()
-    _print(results, options)
+    document = {
+        "options": {"items": options.items, "users": options.users},
+        "target_rows_per_second": TARGET,
+        "loads": loads,
+        "machine": harness.machine(),
+    }
+    _print(document, output)
+    harness.publish_results("load", document, output)
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = harness.parser(__doc__)
     parser.add_argument("--rows", type=int, default=4_000_000)
     parser.add_argument("--items", type=int, default=50_000)
     parser.add_argument("--users", type=int, default=200_000)
     parser.add_argument("--kinds", nargs="+", default=["parquet", "csv"], choices=list(_WRITERS))
-    parser.add_argument("--json", action="store_true", help="print one JSON document")
     return parser.parse_args()
-
-
-@contextmanager
-def _database(folder: Path) -> Iterator[str]:
-    """Yield the DSN of an empty, migrated database of our own, dropped afterwards."""
-    given = os.environ.get("DATABASE_URL")
-    base = database.libpq_dsn(given) if given else _server(folder)
-    name = f"recs_bench_load_{os.getpid()}"
-    with psycopg.connect(base, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}"')
-        try:
-            dsn = psycopg.conninfo.make_conninfo(base, dbname=name)
-            migration.migrate(database.make_engine(dsn))
-            yield dsn
-        finally:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
-def _server(folder: Path) -> str:
-    _say("starting a server")
-    return server.start(folder / "postgresql", keep_running=False).dsn
 
 
 def _make_items(dsn: str, count: int) -> None:
@@ -159,14 +146,9 @@ def _load(dsn: str, path: str, rows: int) -> dict[str, Any]:
     with database.make_engine(dsn).begin() as connection:
         backend = database.driver_connection(connection).info.backend_pid
         server_before = _cpu_of(backend)
-        load_interactions(
-            connection,
-            path,
-            on_progress=lambda done, _: _say(f"{done:,} of {rows:,} rows", end="\r"),
-        )
+        load_interactions(connection, path)
         server_after = _cpu_of(backend)
     seconds = time.perf_counter() - started
-    _say("")
     return {
         "file": Path(path).suffix[1:],
         "rows": rows,
@@ -203,32 +185,23 @@ def _peak() -> int:
         return round(peak / (1 << 20 if sys.platform == "darwin" else 1 << 10))
 
 
-def _print(results: list[dict[str, Any]], options: argparse.Namespace) -> None:
-    machine = {
-        "cores": os.cpu_count(),
-        "load": os.getloadavg()[0],
-        "python": platform.python_version(),
-    }
-    if options.json:
-        print(json.dumps({"target": TARGET, "machine": machine, "loads": results}, indent=2))
-        return
-    print(
-        f"{'file':8} {'rows':>11} {'seconds':>8} {'rows/s':>9} {'CPU s: client':>14} {'server':>7}"
-        f" {'peak MiB':>9}"
+def _print(document: dict[str, Any], output: Output) -> None:
+    output.table(
+        ("file", "rows", "seconds", "rows/s", "CPU s: client", "server", "peak MiB"),
+        [
+            (
+                load["file"], f"{load['rows']:,}", f"{load['seconds']:.1f}",
+                f"{load['rows_per_second']:,}", load["client_cpu_seconds"],
+                load["server_cpu_seconds"], load["peak_mib"],
+            )
+            for load in document["loads"]
+        ],
+        title="loading interactions",
+    )  # fmt: skip
+    machine = document["machine"]
+    output.say(
+        f"target: {TARGET:,} rows/s; {machine['cores']} cores, load average {machine['load']}"
     )
-    for found in results:
-        print(
-            f"{found['file']:8} {found['rows']:11,} {found['seconds']:8.1f}"
-            f" {found['rows_per_second']:9,} {found['client_cpu_seconds']:14.1f}"
-            f" {found['server_cpu_seconds'] or 0:7.1f} {found['peak_mib']:9,}"
-        )
-    print(
-        f"target: {TARGET:,} rows/s; {machine['cores']} cores, load average {machine['load']:.1f}"
-    )
-
-
-def _say(line: str, end: str = "\n") -> None:
-    print(line, end=end, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
