@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
@@ -130,14 +131,13 @@ def stop(folder: Path | None = None) -> bool:
         return False
     try:
         process.terminate()  # SIGTERM is PostgreSQL's smart shutdown: it waits for sessions
-        process.wait(5)
+        try:
+            process.wait(5)
+        except psutil.TimeoutExpired:
+            process.send_signal(signal.SIGINT)  # fast shutdown: sessions are rolled back
+            process.wait(30)
     except psutil.NoSuchProcess:
-        return False
-    except psutil.TimeoutExpired:
-        import signal
-
-        process.send_signal(signal.SIGINT)  # fast shutdown: sessions are rolled back
-        process.wait(30)
+        pass  # it has ended by itself meanwhile
     return True
 
 

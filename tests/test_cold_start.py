@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,16 +12,12 @@ import pytest
 from sqlalchemy import Engine, text
 
 from recs import Interaction, Item, Recommender
-from recs.errors import BadInput, NothingToLearn
 from recs.learning import Timescale, TrainingConfig
 from recs.learning.adjustments import STRENGTHS
 from recs.learning.cold_items import find_neighbors
 from recs.learning.content import fit_encoder
-from recs.learning.signals import Signals
 from recs.learning.space import TAIL, TOWER_LENGTH
 from recs.learning.term_kinds import KindWeights
-from recs.learning.trained import TrainedModel
-from recs.learning.validation import Validation
 from recs.learning.vectors import unit_rows
 from recs.training import active, evaluation, pipeline, reading
 from tests import shops
@@ -421,91 +416,3 @@ def _popularity(engine: Engine) -> dict[str, float]:
             text("SELECT item_id, popularity FROM recs.item_popularity WHERE segment = ''")
         )
         return {row.item_id: row.popularity for row in rows}
-
-
-def test_an_interaction_dated_years_ahead_changes_nothing_that_is_learned(engine: Engine) -> None:
-    shop = Recommender(engine)
-    shop.upsert_items(Item(f"{group}-{n}") for group in GROUPS for n in range(15))
-    shop.record_interactions(_purchases())
-    before = reading.read(engine)
-    ahead = datetime.now(UTC) + 1800 * DAY
-    shop.record_interactions([Interaction("user-0", "clock-3", occurred_at=ahead)])
-    after = reading.read(engine)
-    assert after.trained_until == before.trained_until
-    np.testing.assert_array_equal(
-        after.interactions.history_weights(90.0), before.interactions.history_weights(90.0)
-    )
-    assert after.n_interactions == before.n_interactions == 160 * 9
-
-
-def test_where_all_interactions_lie_ahead_the_error_names_the_time_up_to_which_there_are_none(
-    engine: Engine,
-) -> None:
-    shop = Recommender(engine)
-    shop.upsert_items([Item("clock-1")])
-    now = datetime.now(UTC)
-    shop.record_interactions([Interaction("ann", "clock-1", occurred_at=now + 2 * DAY)])
-    with pytest.raises(NothingToLearn, match=f"no interactions up to {now:%Y-%m-%d}") as caught:
-        reading.read(engine)
-    assert "later ones" in str(caught.value.hint)
-
-
-def test_training_lets_go_of_what_it_does_not_publish_before_it_publishes(
-    trained: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    kinds = (reading.Content, TrainedModel, Signals, Validation)
-    # Those of other tests; held, so that no new one gets the place of an old one.
-    before = [one for one in gc.get_objects() if type(one) in kinds]
-    known, alive = set(map(id, before)), []
-
-    def publish(*_arguments: object, **_options: object) -> None:
-        gc.collect()
-        found = [one for one in gc.get_objects() if type(one) in kinds and id(one) not in known]
-        alive.extend(type(one).__name__ for one in found)
-        raise InterruptedError
-
-    monkeypatch.setattr(pipeline.publishing, "publish", publish)
-    config = TrainingConfig(dimension=16, max_epochs=1, timescales=(Timescale(90.0, 90.0),))
-    with pytest.raises(InterruptedError):
-        pipeline.train_model(trained, config=config)
-    assert not alive
-
-
-def _shop_of_many_items(engine: Engine, *, dated: bool) -> None:
-    shop = Recommender(engine)
-    shop.upsert_items(Item(f"item-{n}") for n in range(4000))
-    shop.record_interactions(
-        Interaction(
-            f"user-{n % 50}", f"item-{n}", occurred_at=FIRST + (n % 7 if dated else 0) * DAY
-        )
-        for n in range(4000)
-    )
-
-
-def test_settings_whose_vectors_no_index_could_hold_are_refused_before_anything_is_learned(
-    engine: Engine,
-) -> None:
-    _shop_of_many_items(engine, dated=False)
-    config = TrainingConfig(dimension=128, association_dimension=512)
-    with pytest.raises(BadInput, match=r"could have 4130 numbers .* expected 4000 at most"):
-        pipeline.train_model(engine, config=config)
-
-
-def test_a_dimension_that_no_index_could_hold_is_refused_by_name(engine: Engine) -> None:
-    with pytest.raises(BadInput, match=r"with dimension 4001 .* expected 4000 at most"):
-        pipeline.train_model(engine, config=TrainingConfig(dimension=4001))
-
-
-def test_settings_whose_vectors_an_index_holds_are_not_refused_for_detail_that_is_not_tried(
-    engine: Engine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Associations are read more finely, in twice the dimensions, only where nothing is dated."""
-
-    def learn(*_arguments: object, **_options: object) -> None:
-        raise InterruptedError
-
-    monkeypatch.setattr(pipeline, "train", learn)
-    _shop_of_many_items(engine, dated=True)
-    config = TrainingConfig(dimension=128, association_dimension=512)
-    with pytest.raises(InterruptedError):
-        pipeline.train_model(engine, config=config)

@@ -7,7 +7,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
@@ -23,6 +22,7 @@ from recs import Recommender
 from recs.cli import main
 from recs.training import versions
 from tests import shops
+from tests.locks import wait_until_one_waits
 
 N = 40
 Ask = Callable[..., Any]
@@ -119,33 +119,19 @@ def test_a_training_until_a_time_learns_nothing_later_and_waits_for_its_activati
     assert version.trained_until <= shops.TRAINED_UNTIL
 
 
-def test_an_interrupted_command_exits_with_130(published: list[int], dsn: str) -> None:
+def test_an_interrupted_command_exits_with_130(
+    published: list[int], engine: Engine, dsn: str
+) -> None:
     script = f"from recs.cli import main; main(['--dsn', {dsn!r}, 'recommend', 'u'])"
     with psycopg.connect(dsn) as holder:
         holder.execute("LOCK TABLE recs.models IN ACCESS EXCLUSIVE MODE")
         command = subprocess.Popen([sys.executable, "-c", script], stderr=subprocess.PIPE)
-        _wait_until_one_waits_for_a_table(dsn)
-        # Again after a while, as who waits would: psycopg, too, asks the server to cancel.
-        for _ in range(10):
+        wait_until_one_waits(engine, "relation")
+        command.send_signal(signal.SIGINT)
+        try:
+            _, errors = command.communicate(timeout=20)
+        except subprocess.TimeoutExpired:  # on a busy machine one was lost once: press it again
             command.send_signal(signal.SIGINT)
-            try:
-                _, errors = command.communicate(timeout=5)
-                break
-            except subprocess.TimeoutExpired:
-                continue
+            _, errors = command.communicate(timeout=20)
     assert command.returncode == 130
     assert b"Traceback" not in errors
-
-
-def _wait_until_one_waits_for_a_table(dsn: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        for _ in range(400):
-            row = connection.execute(
-                "SELECT count(*) FROM pg_locks l JOIN pg_database d ON d.oid = l.database"
-                " WHERE l.locktype = 'relation' AND NOT l.granted"
-                " AND d.datname = current_database()"
-            ).fetchone()
-            if row != (0,):
-                return
-            time.sleep(0.05)
-    raise AssertionError("nobody waits for a table after twenty seconds")

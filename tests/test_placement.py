@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 import numpy as np
 import psycopg
@@ -14,9 +13,9 @@ from sqlalchemy.exc import DBAPIError
 from recs import Item, Recommender
 from recs.training import versions
 from tests import shops
+from tests.locks import wait_until_one_waits
 
 _LOCK = text("SELECT pg_advisory_xact_lock(recs.placement_lock(recs.current_tenant()))")
-_WAITING = text("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
 
 
 @pytest.fixture
@@ -25,15 +24,6 @@ def two_versions(engine: Engine) -> list[int]:
     ids = shops.insert_items(engine, 10)
     vectors = np.random.default_rng(0).normal(size=(10, 8))
     return [shops.publish(engine, shops.publication(ids, vectors)) for _ in range(2)]
-
-
-def wait_until_someone_waits(engine: Engine) -> None:
-    for _ in range(200):
-        with engine.connect() as connection:
-            if connection.execute(_WAITING).scalar_one():
-                return
-        time.sleep(0.05)
-    raise AssertionError("nobody waits for a lock")
 
 
 def test_a_roll_back_waits_for_an_activation_and_does_not_deadlock(
@@ -50,7 +40,7 @@ def test_a_roll_back_waits_for_an_activation_and_does_not_deadlock(
     with engine.begin() as connection:
         connection.execute(_LOCK)  # as activate_model() does first
         thread.start()
-        wait_until_someone_waits(engine)
+        wait_until_one_waits(engine, "advisory")
         versions.activate(connection, retired)
     thread.join(30)
     assert gone_back_to == [active]

@@ -21,6 +21,7 @@ from recs.training import publishing, versions
 from recs.training.indexing import IndexOptions
 from recs.training.publication import BlendWeights, UserVectors
 from tests import shops
+from tests.locks import wait_until_one_waits
 
 N = 60
 PARTS = BlendWeights(
@@ -331,7 +332,7 @@ def test_a_version_that_is_being_activated_is_not_dropped_under_it(
     with ThreadPoolExecutor(1) as pool, engine.begin() as connection:
         versions.activate(connection, second)
         dropping = pool.submit(drop)
-        _wait_until_one_waits_for(engine, "advisory")
+        wait_until_one_waits(engine, "advisory")
         connection.commit()
         with pytest.raises(BadInput, match=f"model {second} is active"):
             dropping.result()
@@ -350,7 +351,7 @@ def test_a_version_dropped_while_it_is_published_leaves_no_table(
         def drop_it(step: str, done: int, _total: int) -> None:
             if step == "build index" and not done:
                 dropping.append(pool.submit(drop))
-                _wait_until_one_waits_for(engine, "transactionid")
+                wait_until_one_waits(engine, "transactionid")
 
         dropping: list[Future[None]] = []
         with versions.new_version(engine, name="dropped", dimension=8) as model_id:
@@ -364,19 +365,6 @@ def test_a_version_dropped_while_it_is_published_leaves_no_table(
         ).scalar_one()
     assert left == 0
     assert states(engine) == {}
-
-
-def _wait_until_one_waits_for(engine: Engine, kind: str) -> None:
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        for _ in range(200):
-            waiting = connection.execute(
-                text("SELECT count(*) FROM pg_locks WHERE locktype = :kind AND NOT granted"),
-                {"kind": kind},
-            ).scalar_one()
-            if waiting:
-                return
-            time.sleep(0.05)
-    raise AssertionError(f"nobody waits for a lock on {kind} after ten seconds")
 
 
 def test_the_hnsw_index_is_built_with_the_options_given(engine: Engine, ids: list[str]) -> None:

@@ -42,7 +42,9 @@ def explain(error: Exception) -> Failure:
             "compute on the CPU: --device cpu",
         )
     # NumPy raises MemoryError, torch a RuntimeError.
-    if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+    if isinstance(error, MemoryError) or (
+        isinstance(error, RuntimeError) and "can't allocate memory" in str(error)
+    ):
         wanted = str(error).partition("\n")[0] or "none is left"
         return Failure(
             f"there is too little memory: {wanted}",

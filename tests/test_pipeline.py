@@ -1,0 +1,123 @@
+"""What training reads, refuses before it learns, and lets go of before it publishes."""
+
+from __future__ import annotations
+
+import gc
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine
+
+from recs import Interaction, Item, Recommender
+from recs.errors import BadInput, NothingToLearn
+from recs.learning import Timescale, TrainingConfig
+from recs.learning.signals import Signals
+from recs.learning.trained import TrainedModel
+from recs.learning.validation import Validation
+from recs.training import pipeline, reading
+
+pytestmark = pytest.mark.end_to_end
+FIRST, DAY = datetime(2024, 1, 1, tzinfo=UTC), timedelta(days=1)
+
+
+@pytest.fixture
+def shop(engine: Engine) -> Engine:
+    """Return a shop of 60 items in four groups, whose 160 users keep to one, a day apart."""
+    recommender = Recommender(engine)
+    recommender.upsert_items(
+        Item(f"{group}-{n}", f"{group} {n}") for group in "abcd" for n in range(15)
+    )
+    recommender.record_interactions(
+        Interaction(
+            f"user-{u}", f"{'abcd'[u % 4]}-{(u + 2 * n) % 15}", occurred_at=FIRST + (u + n) * DAY
+        )
+        for u in range(160)
+        for n in range(7)
+    )
+    return engine
+
+
+def test_an_interaction_dated_years_ahead_changes_nothing_that_is_learned(shop: Engine) -> None:
+    before = reading.read(shop)
+    ahead = datetime.now(UTC) + 1800 * DAY
+    Recommender(shop).record_interactions([Interaction("user-0", "d-3", occurred_at=ahead)])
+    after = reading.read(shop)
+    assert after.trained_until == before.trained_until
+    np.testing.assert_array_equal(
+        after.interactions.history_weights(90.0), before.interactions.history_weights(90.0)
+    )
+    assert after.n_interactions == before.n_interactions == 160 * 7
+
+
+def test_where_all_interactions_lie_ahead_the_error_names_the_time_up_to_which_there_are_none(
+    engine: Engine,
+) -> None:
+    shop = Recommender(engine)
+    shop.upsert_items([Item("clock-1")])
+    now = datetime.now(UTC)
+    shop.record_interactions([Interaction("ann", "clock-1", occurred_at=now + 2 * DAY)])
+    with pytest.raises(NothingToLearn, match=f"no interactions up to {now:%Y-%m-%d}") as caught:
+        reading.read(engine)
+    assert "later ones" in str(caught.value.hint)
+
+
+def test_training_lets_go_of_what_it_does_not_publish_before_it_publishes(
+    shop: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kinds = (reading.Content, TrainedModel, Signals, Validation)
+    # Those of other tests; held, so that no new one gets the place of an old one.
+    before = [one for one in gc.get_objects() if type(one) in kinds]
+    known, alive = set(map(id, before)), []
+
+    def publish(*_arguments: object, **_options: object) -> None:
+        gc.collect()
+        found = [one for one in gc.get_objects() if type(one) in kinds and id(one) not in known]
+        alive.extend(type(one).__name__ for one in found)
+        raise InterruptedError
+
+    monkeypatch.setattr(pipeline.publishing, "publish", publish)
+    config = TrainingConfig(dimension=16, max_epochs=1, timescales=(Timescale(90.0, 90.0),))
+    with pytest.raises(InterruptedError):
+        pipeline.train_model(shop, config=config)
+    assert not alive
+
+
+def _shop_of_many_items(engine: Engine, *, dated: bool) -> None:
+    shop = Recommender(engine)
+    shop.upsert_items(Item(f"item-{n}") for n in range(4000))
+    shop.record_interactions(
+        Interaction(
+            f"user-{n % 50}", f"item-{n}", occurred_at=FIRST + (n % 7 if dated else 0) * DAY
+        )
+        for n in range(4000)
+    )
+
+
+def test_settings_whose_vectors_no_index_could_hold_are_refused_before_anything_is_learned(
+    engine: Engine,
+) -> None:
+    _shop_of_many_items(engine, dated=False)
+    config = TrainingConfig(dimension=128, association_dimension=512)
+    with pytest.raises(BadInput, match=r"could have 4130 numbers .* expected 4000 at most"):
+        pipeline.train_model(engine, config=config)
+
+
+def test_a_dimension_that_no_index_could_hold_is_refused_by_name(engine: Engine) -> None:
+    with pytest.raises(BadInput, match=r"with dimension 4001 .* expected 4000 at most"):
+        pipeline.train_model(engine, config=TrainingConfig(dimension=4001))
+
+
+def test_settings_whose_vectors_an_index_holds_are_not_refused_for_detail_that_is_not_tried(
+    engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Associations are read more finely, in twice the dimensions, only where nothing is dated."""
+
+    def learn(*_arguments: object, **_options: object) -> None:
+        raise InterruptedError
+
+    monkeypatch.setattr(pipeline, "train", learn)
+    _shop_of_many_items(engine, dated=True)
+    config = TrainingConfig(dimension=128, association_dimension=512)
+    with pytest.raises(InterruptedError):
+        pipeline.train_model(engine, config=config)
