@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import psycopg
@@ -74,3 +75,27 @@ def test_items_are_inserted_side_by_side(engine: Engine, two_versions: list[int]
             connection.execute(text("SET LOCAL lock_timeout = '2s'"))
         Recommender(one).upsert_items([Item("one")])
         Recommender(other).upsert_items([Item("other")])
+
+
+@pytest.mark.parametrize("table", ["items", "users"])
+def test_a_delete_before_an_insert_and_a_drop_of_a_version_do_not_deadlock(
+    engine: Engine, two_versions: list[int], table: str
+) -> None:
+    retired, _ = two_versions
+    key = table.removesuffix("s")
+
+    def drop() -> None:
+        with engine.begin() as connection:
+            versions.drop_version(connection, retired)
+
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO recs.users (user_id) VALUES ('item-1')"))
+    with ThreadPoolExecutor(1) as pool, engine.begin() as connection:
+        connection.execute(text(f"DELETE FROM recs.{table} WHERE {key}_id = 'item-1'"))
+        dropping = pool.submit(drop)
+        wait_until_one_waits(engine, "advisory")
+        Recommender(connection).upsert_items([Item("late")])
+        connection.commit()
+        dropping.result(30)
+    with engine.connect() as connection:
+        assert [one.state for one in versions.list_versions(connection)] == ["active"]

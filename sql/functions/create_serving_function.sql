@@ -14,6 +14,9 @@ DECLARE
   v_vectors text := 'recs.item_embeddings v';
   v_matching text := 'recs.matching_items(p_filter) m (item_id)
               JOIN recs.item_embeddings v USING (item_id)';
+  v_join text := 'JOIN recs.items i ON i.tenant_id = p_tenant_id AND i.item_id = e.item_id
+        WHERE i.available AND (p_filter IS NULL OR i.attributes @> p_filter)';
+  v_matched text := 'WHERE true';  -- available and passing the filter already
   -- Where so many of the nearest are looked at in vain, the filter is strict.
   v_nearest text := 'ORDER BY distance
               LIMIT CASE WHEN p_filter IS NOT NULL THEN greatest(500, 20 * p_k) END';
@@ -23,8 +26,7 @@ DECLARE
         FROM (SELECT v.item_id, v.embedding, %2$s AS distance
               FROM %4$s
               WHERE v.model_id = %1$s AND v.tenant_id = p_tenant_id AND %3$s) e
-        JOIN recs.items i ON i.tenant_id = p_tenant_id AND i.item_id = e.item_id
-        WHERE i.available AND (p_filter IS NULL OR i.attributes @> p_filter)
+        %5$s
           AND (p_include_seen OR NOT EXISTS (
             SELECT FROM recs.interactions s
             WHERE s.tenant_id = p_tenant_id AND s.user_id = p_user_id AND s.item_id = e.item_id))
@@ -117,16 +119,16 @@ $create$, p_model_id, v_name,
     -- Once half of the items are visited, looking at all costs no more than what was spent.
     greatest(1000, least(20000, v_learned / 2)),
     format(v_search, p_model_id, v_learned_distance,
-      $$v.source = 'interactions' $$ || v_learned_nearest, v_vectors),
+      $$v.source = 'interactions' $$ || v_learned_nearest, v_vectors, v_join),
     format(v_search, p_model_id, v_indexed, $$v.source = 'content' AND NOT v_few_new $$
-      || v_nearest, v_vectors),
+      || v_nearest, v_vectors, v_join),
     -- In order of distance first: only what comes near enough is joined.
     format(v_search, p_model_id, v_exact, $$v.source = 'content' AND v_few_new
-              ORDER BY distance OFFSET 0$$, v_vectors),
+              ORDER BY distance OFFSET 0$$, v_vectors, v_join),
     format(v_search, p_model_id, v_exact, $$v.source = 'interactions'
-                AND (SELECT count(*) FROM learned) < p_k$$, v_matching),
+                AND (SELECT count(*) FROM learned) < p_k$$, v_matching, v_matched),
     format(v_search, p_model_id, v_exact, $$v.source = 'content' AND NOT v_few_new
-                AND (SELECT count(*) FROM new) < p_k$$, v_matching));
+                AND (SELECT count(*) FROM new) < p_k$$, v_matching, v_matched));
   EXECUTE format('COMMENT ON FUNCTION recs.%I IS %L', v_name,
     'The items of model version ' || p_model_id || ' nearest to a user vector; made by recs.create_serving_function.');
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recs_reader') THEN

@@ -3,12 +3,10 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path FROM CURRENT
 AS $$
 BEGIN
-  -- It runs as its owner: nobody may hand it rows of their own making.
-  IF TG_RELID <> 'recs.items'::regclass THEN
-    RAISE EXCEPTION 'recs.forget_items() is a trigger of recs.items, not of %', TG_RELID::regclass
-      USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = format('DROP TRIGGER %I ON %s', TG_NAME, TG_RELID::regclass);
-  END IF;
+  PERFORM recs.require_trigger_of('recs.items', 'recs.forget_items()', TG_RELID, TG_NAME);
+  -- Before any vector, as a drop of a version does: in another order each could wait for the other.
+  PERFORM pg_advisory_xact_lock_shared(recs.placement_lock(d.tenant_id))
+    FROM (SELECT DISTINCT tenant_id FROM deleted ORDER BY tenant_id) d;
   DELETE FROM recs.item_embeddings e USING deleted d
     WHERE e.tenant_id = d.tenant_id AND e.item_id = d.item_id;
   DELETE FROM recs.item_popularity p USING deleted d

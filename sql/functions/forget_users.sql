@@ -3,12 +3,10 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
 SET search_path FROM CURRENT
 AS $$
 BEGIN
-  -- It runs as its owner: nobody may hand it rows of their own making.
-  IF TG_RELID <> 'recs.users'::regclass THEN
-    RAISE EXCEPTION 'recs.forget_users() is a trigger of recs.users, not of %', TG_RELID::regclass
-      USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = format('DROP TRIGGER %I ON %s', TG_NAME, TG_RELID::regclass);
-  END IF;
+  PERFORM recs.require_trigger_of('recs.users', 'recs.forget_users()', TG_RELID, TG_NAME);
+  -- Before any vector, as a drop of a version does: in another order each could wait for the other.
+  PERFORM pg_advisory_xact_lock_shared(recs.placement_lock(d.tenant_id))
+    FROM (SELECT DISTINCT tenant_id FROM deleted ORDER BY tenant_id) d;
   -- By way of the versions: the key of vectors has the version before the user.
   DELETE FROM recs.user_embeddings e USING deleted d, recs.models m
     WHERE m.tenant_id = d.tenant_id

@@ -7,12 +7,7 @@ DECLARE
   v_items text[];
   v_model_id bigint;
 BEGIN
-  -- It runs as its owner: nobody may hand it rows of their own making.
-  IF TG_RELID <> 'recs.items'::regclass THEN
-    RAISE EXCEPTION 'recs.place_changed_items() is a trigger of recs.items, not of %', TG_RELID::regclass
-      USING ERRCODE = 'object_not_in_prerequisite_state',
-            HINT = format('DROP TRIGGER %I ON %s', TG_NAME, TG_RELID::regclass);
-  END IF;
+  PERFORM recs.require_trigger_of('recs.items', 'recs.place_changed_items()', TG_RELID, TG_NAME);
   FOR v_tenant IN SELECT DISTINCT n.tenant_id FROM changed n LOOP
     IF TG_OP = 'INSERT' THEN
       SELECT array_agg(n.item_id) INTO v_items FROM changed n WHERE n.tenant_id = v_tenant;
