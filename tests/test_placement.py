@@ -1,4 +1,4 @@
-"""Placing items, activating and rolling back at once: who waits for whom."""
+"""Placing items, publishing, activating, erasing and rolling back at once: who waits for whom."""
 
 from __future__ import annotations
 
@@ -77,21 +77,25 @@ def test_items_are_inserted_side_by_side(engine: Engine, two_versions: list[int]
         Recommender(other).upsert_items([Item("other")])
 
 
-@pytest.mark.parametrize("table", ["items", "users"])
+@pytest.mark.parametrize(
+    "delete",
+    [
+        "DELETE FROM recs.items WHERE item_id = 'item-1'",
+        "DELETE FROM recs.interactions WHERE user_id = 'u'",
+    ],
+)
 def test_a_delete_before_an_insert_and_a_drop_of_a_version_do_not_deadlock(
-    engine: Engine, two_versions: list[int], table: str
+    engine: Engine, two_versions: list[int], delete: str
 ) -> None:
     retired, _ = two_versions
-    key = table.removesuffix("s")
 
     def drop() -> None:
         with engine.begin() as connection:
             versions.drop_version(connection, retired)
 
-    with engine.begin() as connection:
-        connection.execute(text("INSERT INTO recs.users (user_id) VALUES ('item-1')"))
+    shops.record(engine, [("u", "item-2")])
     with ThreadPoolExecutor(1) as pool, engine.begin() as connection:
-        connection.execute(text(f"DELETE FROM recs.{table} WHERE {key}_id = 'item-1'"))
+        connection.execute(text(delete))
         dropping = pool.submit(drop)
         wait_until_one_waits(engine, "advisory")
         Recommender(connection).upsert_items([Item("late")])
@@ -99,3 +103,22 @@ def test_a_delete_before_an_insert_and_a_drop_of_a_version_do_not_deadlock(
         dropping.result(30)
     with engine.connect() as connection:
         assert [one.state for one in versions.list_versions(connection)] == ["active"]
+
+
+def test_who_is_erased_while_a_version_is_made_has_no_vector_in_it(engine: Engine) -> None:
+    ids = shops.insert_items(engine, 10)
+    shops.record(engine, [("stays", ids[0]), ("goes", ids[1])])
+    what = shops.publication(
+        ids,
+        np.random.default_rng(0).normal(size=(10, 8)),
+        histories={"stays": [0], "goes": [1], "gone": [2]},
+    )
+    with ThreadPoolExecutor(1) as pool, engine.connect() as erasing:
+        erasing.execute(text("DELETE FROM recs.interactions WHERE user_id = 'goes'"))
+        publishing = pool.submit(shops.publish, engine, what)
+        wait_until_one_waits(engine, "advisory")
+        erasing.commit()
+        publishing.result(30)
+    with engine.connect() as connection:
+        left = connection.execute(text("SELECT user_id FROM recs.user_embeddings"))
+        assert left.scalars().all() == ["stays"]

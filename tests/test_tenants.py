@@ -149,7 +149,7 @@ def test_no_role_may_execute_what_runs_as_the_owner_or_makes_functions(
 
 @pytest.mark.parametrize(
     ("function", "table"),
-    [("forget_items", "items"), ("place_changed_items", "items"), ("forget_users", "users")],
+    [("forget_items", "items"), ("place_changed_items", "items"), ("forget_users", "interactions")],
 )
 def test_a_trigger_function_that_runs_as_the_owner_refuses_a_table_of_the_callers(
     two_tenants: Engine, function: str, table: str
@@ -253,18 +253,21 @@ def test_the_command_line_refuses_an_unknown_tenant_and_says_how_to_make_it_know
     main(command)
 
 
-def test_a_user_whom_a_writer_deletes_leaves_no_vector_in_any_version(two_tenants: Engine) -> None:
-    holders = "SELECT tenant_id, count(*) FROM recs.user_embeddings GROUP BY 1 ORDER BY 1"
+def test_a_user_whose_interactions_a_writer_deletes_leaves_no_vector_in_any_version(
+    two_tenants: Engine,
+) -> None:
+    holders = text("SELECT tenant_id, count(*) FROM recs.user_embeddings GROUP BY 1 ORDER BY 1")
+    shops.record(two_tenants, [("u", "item-2")], tenant="a")
     with two_tenants.begin() as connection:
         connection.execute(text("SET LOCAL ROLE recs_writer"))
         connection.execute(text("SELECT set_config('recs.tenant_id', 'a', true)"))
-        connection.execute(text("DELETE FROM recs.users WHERE user_id = 'u'"))
-        # The interactions that remain are still the user's.
-        assert {row.tier for row in Recommender(connection).recommend("u", 5)} == {"fold_in"}
+        connection.execute(text("DELETE FROM recs.interactions WHERE item_id = 'item-2'"))
+        assert {row.tier for row in Recommender(connection).recommend("u", 5)} == {"model"}
+        assert connection.execute(holders).all() == [("a", 1)]
         connection.execute(text("DELETE FROM recs.interactions WHERE user_id = 'u'"))
         assert "fold_in" not in {row.tier for row in Recommender(connection).recommend("u", 5)}
     with two_tenants.connect() as connection:
-        assert [tuple(row) for row in connection.execute(text(holders))] == [("b", 1)]
+        assert connection.execute(holders).all() == [("b", 1)]
 
 
 def test_a_tenant_is_refused_where_each_statement_is_a_transaction(

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pgvector import HalfVector, Vector
 from pgvector.psycopg import register_vector
 from psycopg import sql
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from recs.database import PIN_SEARCH_PATH, driver_connection
 from recs.learning.ranking import row_blocks
@@ -49,6 +49,8 @@ def publish(
 ) -> Search:
     """Write a version's vectors, build its index and mark it 'ready', in one transaction.
 
+    Then the vectors of users without interactions go: these were erased since they were read.
+
     Returns:
         how it will be searched: by the index, or exactly where that misses too much and items are
         few enough.
@@ -71,7 +73,30 @@ def publish(
         for name in ("item_embeddings", "user_embeddings", "content_terms"):
             _attach(driver, name, model_id)
         _mark_ready(driver, model_id, publication)
-        return choose_search(driver, model_id)
+        search = choose_search(driver, model_id)
+    _forget_erased(engine, model_id)
+    return search
+
+
+def _forget_erased(engine: Engine, model_id: int) -> None:
+    """Delete the vectors of users whose interactions were deleted while the version was made.
+
+    A deletion that began before the version was there to be seen is waited for, holding nothing;
+    one that begins after takes the vectors along by itself.
+    """
+    with engine.begin() as connection:
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(recs.placement_lock(recs.current_tenant()))")
+        )
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "DELETE FROM recs.user_embeddings e WHERE e.model_id = :id AND NOT EXISTS ("
+                " SELECT FROM recs.interactions i"
+                " WHERE i.tenant_id = e.tenant_id AND i.user_id = e.user_id)"
+            ),
+            {"id": model_id},
+        )
 
 
 def _silent(_step: str, _done: int, _total: int) -> None:
