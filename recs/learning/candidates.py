@@ -38,13 +38,13 @@ class Candidates:
     def of(situation: Situation, signals: Signals) -> Candidates:
         """Find the candidates of the users of a situation; what nobody has is none."""
         unknown = np.flatnonzero(~signals.tower.learned)
-        known = situation.known
+        known, barred = situation.known, situation.barred
         towers = unit_rows(np.asarray(known @ signals.tower.history_embeddings, np.float32))
         sums = signals.associations.sums(known)
         directions = unit_rows(sums)
         blocks = [
             _best(
-                known[block],
+                barred[block],
                 towers[block] @ signals.tower.item_embeddings.T,
                 directions[block] @ signals.associations.items.T,
                 signals.popularity,
@@ -86,23 +86,23 @@ class Candidates:
 
 
 def _best(
-    known: sp.csr_matrix,
+    barred: sp.csr_matrix,
     tower: Floats,
     associations: Floats,
     popularity: Floats,
     unknown: Indices,
 ) -> tuple[Indices, Floats, Floats, Floats]:
-    """Find the EACH best unseen items of each signal, and drop what another signal found too."""
-    seen = known.nonzero()
-    sold = np.tile(popularity, (known.shape[0], 1))
+    """Find the EACH best items of each signal, and drop what another signal found too."""
+    seen = barred.nonzero()
+    sold = np.tile(popularity, (barred.shape[0], 1))
     for scores in (tower, associations, sold):
         scores[seen] = -np.inf
         scores[:, unknown] = -np.inf
     found_by = [best_columns(scores, EACH) for scores in (tower, associations, sold)]
     items = np.sort(np.concatenate(found_by, axis=1), axis=1)
-    barred = np.zeros(items.shape, np.bool_)
-    barred[:, 1:] = items[:, 1:] == items[:, :-1]
+    dropped = np.zeros(items.shape, np.bool_)
+    dropped[:, 1:] = items[:, 1:] == items[:, :-1]
     found = [np.take_along_axis(scores, items, axis=1) for scores in (tower, associations, sold)]
-    barred |= np.isneginf(found[1])
-    found[0][barred], found[1][barred], found[2][barred] = 0, -np.inf, 0
+    dropped |= np.isneginf(found[1])
+    found[0][dropped], found[1][dropped], found[2][dropped] = 0, -np.inf, 0
     return items, found[0], found[1], found[2]

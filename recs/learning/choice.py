@@ -18,7 +18,7 @@ def nearest_good(
     default: T,
     names: Sequence[str],
     *,
-    tolerance: float,
+    tolerance: float | NDArray[np.floating],
     least: float = 0.01,
 ) -> T:
     """Choose the candidate nearest to the default among those about as good as the best.
@@ -27,8 +27,9 @@ def nearest_good(
     `least` counts as that; of equally near ones the better.
 
     Args:
-        verdicts: [N], one a candidate, more is better.
-        tolerance: share of the best verdict that is noise.
+        verdicts: [N, H], one a candidate and kind of user, more is better. The best has the largest
+            sum, and who is about as good is so for every kind.
+        tolerance: share of the best one's verdicts that is noise, one or [H].
     """
 
     def distance(candidate: T) -> float:
@@ -37,5 +38,7 @@ def nearest_good(
             for name in names
         )
 
-    good = np.flatnonzero(verdicts >= (1 - tolerance) * verdicts.max()).tolist()
-    return candidates[min(good, key=lambda n: (distance(candidates[n]), -verdicts[n]))]
+    total = verdicts.sum(axis=1)
+    enough = (1 - tolerance) * verdicts[total.argmax()]
+    good = np.flatnonzero((verdicts >= enough).all(axis=1)).tolist()
+    return candidates[min(good, key=lambda n: (distance(candidates[n]), -total[n]))]

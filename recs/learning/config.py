@@ -19,12 +19,19 @@ class Timescale:
         later_from_earlier: predict a user's later items from the earlier ones, or else a random
             part of them from the rest.
         relative: both half-lives are in median ages of an interaction instead of days.
+        association_factor: how many times slower associations fade than histories.
     """
 
     half_life_days: float = math.inf
     target_half_life_days: float = math.inf
     later_from_earlier: bool = False
     relative: bool = False
+    association_factor: float = 1.0
+
+    @property
+    def association_half_life_days(self) -> float:
+        """Return the half-life of an interaction as something to learn associations from."""
+        return self.half_life_days * self.association_factor
 
     def absolute(self, median_age: float) -> Timescale:
         """Return it in days, where half of the interactions are older than `median_age` days."""
@@ -43,7 +50,8 @@ TIMELESS = Timescale()
 # sitting the order of items says nothing. How fast depends on the data, whose age says it roughly.
 # Tried only there: of users who come back, a slice of the last weeks would choose it, and the
 # months after it are served a tenth worse.
-DRIFT = Timescale(0.25, 0.25, relative=True)
+# What goes with what drifts less: of a quarter of the data too little is known for that.
+DRIFT = Timescale(0.25, 0.25, relative=True, association_factor=4.0)
 TIMESCALES = (
     Timescale(240.0, 30.0, later_from_earlier=True),
     DRIFT,

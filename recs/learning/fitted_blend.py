@@ -31,6 +31,7 @@ WARM_USERS = 5000  # who judge a blend
 FEW_USERS = 1000  # who judge signals that are made anew for every setting
 # Weights that win by less of the verdict on the slice lose in the months after it.
 TOLERANCE = 0.05
+NEWCOMER_TOLERANCE = 0.03  # of a verdict on six situations, which is steadier
 # Where nothing is dated, what is asked for later is like the slice. Weights that win by less of the
 # verdict than this, over the root of the number of users, win by who is in it.
 NOISE = 0.35
@@ -46,10 +47,10 @@ def fit_blend(
 ) -> Blend:
     """Choose the weights with the best recall@20 + ndcg@20 on users that the signals have not seen.
 
-    Of the weights within 5 % of the best ones those nearest to the defaults are taken; where
-    nothing is dated within less, .5 % if 5,000 users judge. Half of the verdict is that of the
-    validation slice's users, half that of its newcomers, who are replayed with their first 1, 2, 3,
-    5, 10 and 20 items. The signals are of the slice's training part.
+    Half of the verdict is that of the validation slice's users, half that of its newcomers, who are
+    replayed with their first 1, 2, 3, 5, 10 and 20 items. Of the weights within 5 % of the best
+    ones in the first and 3 % in the second, those nearest to the defaults are taken; where nothing
+    is dated within less, .5 % if 5,000 users judge. The signals are of the slice's training part.
     Where one half has under 30 users, the other decides; else the defaults stay.
 
     Args:
@@ -66,13 +67,12 @@ def fit_blend(
     regular = Candidates.of(known, signals) if len(known.relevant) >= ENOUGH_USERS else None
     if regular is None and not newcomers:
         return default
-    judges = regular or newcomers[min(newcomers)]
-    tolerance = noise(len(judges.sizes), dated=interactions.has_times)
+    dated = interactions.has_times
     if momentary and regular is not None:
-        towers = _choose(tower_blends(default), regular, newcomers, default, tolerance)
+        towers = _choose(tower_blends(default), regular, newcomers, default, dated=dated)
         best = max(popularity_blends(towers), key=regular.value)
     else:
-        best = _choose(_blends(default), regular, newcomers, default, tolerance)
+        best = _choose(_blends(default), regular, newcomers, default, dated=dated)
     curve = {
         n: {"blend": candidates.recall(best), **_alone(enough[n], signals, content)}
         for n, candidates in newcomers.items()
@@ -130,7 +130,8 @@ def _choose(
     regular: Candidates | None,
     newcomers: Mapping[int, Candidates],
     default: Blend,
-    tolerance: float,
+    *,
+    dated: bool,
 ) -> Blend:
     """Choose the blend nearest to the default among those that are about as good as the best.
 
@@ -142,17 +143,20 @@ def _choose(
         values = np.array([candidates.value(blend) for blend in blends])
         return np.asarray(values / max(values.max(), 1e-12))
 
-    verdicts = np.zeros(len(blends))
+    verdicts, tolerances = [], []
     if regular is not None:
-        verdicts += shares(regular)
+        verdicts.append(shares(regular))
+        tolerances.append(noise(len(regular.sizes), dated=dated))
     if newcomers:
-        verdicts += np.mean([shares(candidates) for candidates in newcomers.values()], axis=0)
+        verdicts.append(np.mean([shares(users) for users in newcomers.values()], axis=0))
+        judges = len(newcomers[min(newcomers)].sizes)
+        tolerances.append(min(NEWCOMER_TOLERANCE, noise(judges, dated=dated)))
     return nearest_good(
         blends,
-        verdicts,
+        np.stack(verdicts, axis=1),
         default,
         ("tower_weight", "tower_support", "popularity_weight"),
-        tolerance=tolerance,
+        tolerance=np.array(tolerances),
     )
 
 
@@ -168,7 +172,7 @@ def _alone(situation: Situation, signals: Signals, content: Floats | None) -> Ma
         lists, _ = best_unseen(
             torch.from_numpy(users),
             torch.from_numpy(items),
-            situation.known,
+            situation.barred,
             K,
             barred=np.flatnonzero(~signals.tower.learned),
         )

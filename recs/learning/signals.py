@@ -67,7 +67,7 @@ def signals_of(
         tower: trained on these interactions, with its half-life.
         resolution: how closely EASE reads, kept with the signals.
     """
-    half_life, config = tower.half_life_days, tower.config
+    half_life, config = tower.timescale.association_half_life_days, tower.config
     device = config.torch_device
     weights = interactions.histories(half_life)
     targets = None if math.isinf(half_life) else interactions.histories(half_life / 2)
@@ -93,7 +93,7 @@ def signals_of(
     return Signals(
         tower=tower,
         associations=associations,
-        popularity=popularity(interactions, half_life_days=half_life),
+        popularity=popularity(interactions, half_life_days=tower.half_life_days),
         # Over what associations predict, so that their length comes to mean the season ahead.
         seasonality=seasonality(interactions, half_life_days=half_life / 2),
         resolution=resolution,

@@ -95,7 +95,7 @@ def fit_kind_weights(
         KindWeights(**dict(zip(present, values, strict=True)))
         for values in product(*present.values())
     ]
-    verdicts = np.array([trial.value(one) for one in candidates])
+    verdicts = np.array([[trial.value(one)] for one in candidates])
     return nearest_good(
         candidates,
         verdicts,

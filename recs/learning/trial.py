@@ -20,8 +20,6 @@ UNJUDGED_EPOCHS = 5  # where nobody can be held out: few, for so little data is 
 HOPELESS_EPOCHS = 6  # after so many, a trial that has not come
 HOPELESS = 0.8  # of the way to the best one so far is given up
 CLEARLY = 0.02  # better, for a second temperature to be taken: less is noise
-ENOUGH_FOR_DRIFT = 50  # users: they say when what is wanted changes, too little of anything else
-WIDER = (1, 2, 3)  # validation shares of the latest time, until so many users span it
 SHORTEST = 1.0  # half-life of a history in days: by less, a user of last week is a stranger
 
 
@@ -92,8 +90,7 @@ def _timescales(
         return in_days
     latest = split_latest(
         interactions,
-        shares=[times * config.validation_share for times in WIDER],
-        enough=ENOUGH_FOR_DRIFT,
+        share=config.validation_share,
         max_users=config.validation_users,
         generator=np.random.default_rng(config.seed),
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -16,6 +15,10 @@ from recs.metrics import ndcg_at_k, recall_at_k
 
 K = 20
 ENOUGH_USERS = 100
+# Where users act in one sitting, the last of a sitting is much like the rest of it, and those few
+# who come back later tell what is wanted next; a wider slice has more of them.
+ENOUGH_IN_SITTINGS = 50
+WIDER = (1, 2, 3)  # times the share, until so many users span the cut
 NEWCOMER_ITEMS = 6  # one to know and five to find
 NEWCOMER_SHARE = 0.1
 NEWCOMERS = 500
@@ -61,13 +64,7 @@ def _hold_out(
     interactions: Interactions, share: float, max_users: int, generator: np.random.Generator
 ) -> Validation:
     if interactions.has_times:
-        latest = split_latest(
-            interactions,
-            shares=[share],
-            enough=ENOUGH_USERS,
-            max_users=max_users,
-            generator=generator,
-        )
+        latest = split_latest(interactions, share=share, max_users=max_users, generator=generator)
         if latest is not None:
             return latest
     held = _last_of_each_user(interactions, share, generator)
@@ -75,16 +72,16 @@ def _hold_out(
 
 
 def split_latest(
-    interactions: Interactions,
-    *,
-    shares: Sequence[float],
-    enough: int,
-    max_users: int,
-    generator: np.random.Generator,
+    interactions: Interactions, *, share: float, max_users: int, generator: np.random.Generator
 ) -> Validation | None:
-    """Split off the first of these shares of the latest time that enough users span, or None."""
-    for share in shares:
-        cut = float(np.quantile(interactions.first_occurred_at, max(0.0, 1 - share)))
+    """Split off that share of the latest time, or None if too few users span the cut.
+
+    Where users act in one sitting fewer are enough, and up to three times the share is taken.
+    """
+    sittings = interactions.in_sittings
+    enough = ENOUGH_IN_SITTINGS if sittings else ENOUGH_USERS
+    for times in WIDER if sittings else WIDER[:1]:
+        cut = float(np.quantile(interactions.first_occurred_at, max(0.0, 1 - times * share)))
         latest = split_at(interactions, cut=cut, max_users=max_users, generator=generator)
         if len(latest.users) >= enough:
             return latest
