@@ -57,6 +57,20 @@ def shop(*, lasting: bool) -> Interactions:
     )
 
 
+def test_what_associations_are_learned_from_fades_slower_where_interest_drifts() -> None:
+    data = shop(lasting=False)
+    quick = train(data, config=replace(SMALL, timescales=(Timescale(10.0, 10.0),)))
+
+    def with_timescale(timescale: Timescale) -> Signals:
+        return signals_of(data, replace(quick, timescale=timescale))
+
+    drifting = with_timescale(Timescale(10.0, 10.0, association_factor=4.0))
+    slow, fast = with_timescale(Timescale(40.0, 40.0)), with_timescale(Timescale(10.0, 10.0))
+    np.testing.assert_array_equal(drifting.associations.history, slow.associations.history)
+    np.testing.assert_array_equal(drifting.popularity, fast.popularity)
+    assert not np.array_equal(fast.associations.history, slow.associations.history)
+
+
 def tried(
     data: Interactions, config: TrainingConfig = SLOW
 ) -> tuple[TrainedModel, Validation, Signals]:

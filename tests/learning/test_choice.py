@@ -30,5 +30,18 @@ WEIGHTS = [Setting(weight) for weight in (0.0, 0.5, 1.0, 2.0, 8.0)]
     ],
 )
 def test_the_nearest_to_the_default_is_chosen_among_the_good(verdicts, chosen) -> None:
-    found = nearest_good(WEIGHTS, np.array(verdicts), DEFAULT, ("weight", "other"), tolerance=0.03)
+    alone = np.array(verdicts)[:, None]
+    found = nearest_good(WEIGHTS, alone, DEFAULT, ("weight", "other"), tolerance=0.03)
     assert found == Setting(chosen)
+
+
+def test_what_is_about_as_good_is_so_for_every_kind_of_user() -> None:
+    # The default is 4 % behind in all, 8 % for the second kind.
+    verdicts = np.array([[0.1, 0.1], [0.1, 0.1], [1.0, 0.92], [0.1, 0.1], [1.0, 1.0]])
+    chosen = [
+        nearest_good(
+            WEIGHTS, verdicts, DEFAULT, ("weight", "other"), tolerance=np.array([0.05, second])
+        )
+        for second in (0.05, 0.1)
+    ]
+    assert chosen == [Setting(8.0), Setting(1.0)]

@@ -167,27 +167,41 @@ def test_users_who_act_within_an_hour_act_in_sittings_and_those_who_come_back_do
 
 
 def latest_of(data: Interactions) -> Validation | None:
+    return split_latest(data, share=0.1, max_users=200, generator=np.random.default_rng(0))
+
+
+def sittings(n_users: int, n_back: int) -> Interactions:
+    """Users who do everything within an hour, but for some who do ten of it in the year after."""
     generator = np.random.default_rng(0)
-    return split_latest(data, shares=(0.1, 0.2, 0.3), enough=50, max_users=200, generator=generator)
+    data = visits(n_users, 0.004, length=40)
+    days = data.first_occurred_at.copy()
+    for user in range(n_back):
+        begun = generator.uniform(0, 365)
+        later = np.concatenate([np.zeros(30), generator.uniform(0, 365, 10)])
+        days[data.offsets[user] : data.offsets[user + 1]] = begun + later
+    return replace(data, first_occurred_at=days, last_occurred_at=days)
 
 
-@pytest.mark.parametrize(
-    ("n_users", "days_between", "share"), [(240, 60.0, 0.1), (120, 60.0, 0.2), (200, 20.0, 0.3)]
-)
-def test_the_latest_slice_is_wider_where_few_users_span_the_latest_share(
-    n_users, days_between, share
-):
-    data = visits(n_users, days_between)
+@pytest.mark.parametrize(("n_back", "share"), [(280, 0.1), (150, 0.2), (90, 0.3)])
+def test_the_latest_slice_of_sittings_is_wider_where_few_users_span_the_latest_share(n_back, share):
+    data = sittings(600, n_back)
+    assert data.in_sittings
     latest = latest_of(data)
     assert latest is not None
     cut = latest.train.trained_until
-    assert np.mean(data.first_occurred_at > cut) == pytest.approx(share, abs=0.05)
+    assert np.mean(data.first_occurred_at > cut) == pytest.approx(share, abs=0.02)
     assert latest.train.first_occurred_at.max() <= cut
-    assert len(latest.users) >= 50
+    assert 50 <= len(latest.users) < 200
+
+
+def test_the_latest_slice_of_what_is_no_sitting_is_never_wider():
+    assert latest_of(visits(300, 60.0)) is not None
+    assert latest_of(visits(240, 60.0)) is None  # a wider one would be spanned by a hundred
 
 
 def test_there_is_no_latest_slice_where_hardly_anybody_spans_a_moment():
     data = visits(120, 0.004)
+    assert data.in_sittings
     assert latest_of(data) is None
 
 
