@@ -258,6 +258,10 @@ models = Table(
     Column("previous_model_id", BigInteger, comment="active before this one: roll back goes there"),
     _now("created_at"),
     Column("activated_at", TIMESTAMP(timezone=True)),
+    Column(
+        "tower_fading", Double,
+        comment="distinct items of a user at which it has faded to half again",
+    ),
     PrimaryKeyConstraint("tenant_id", "model_id"),
     CheckConstraint(
         "state IN ('training', 'ready', 'active', 'retired', 'failed')", name="state"
@@ -269,6 +273,7 @@ models = Table(
     CheckConstraint("content_neighbors > 0", name="content_neighbors"),
     CheckConstraint("tower_weight >= 0", name="tower_weight"),
     CheckConstraint("tower_support > 0", name="tower_support"),
+    CheckConstraint("tower_fading > 0", name="tower_fading"),
     CheckConstraint(
         "low_pass_dimension BETWEEN 0 AND dimension - tower_dimension - 2",
         name="low_pass_dimension",
@@ -287,10 +292,10 @@ models = Table(
         "tower_dimension BETWEEN 1 AND dimension - 3", name="tower_dimension"
     ),
     CheckConstraint(
-        "num_nulls(tower_dimension, tower_weight, tower_support, low_pass_dimension,"
-        " detail_dimension, association_support, popularity_weight,"
+        "num_nulls(tower_dimension, tower_weight, tower_support, tower_fading,"
+        " low_pass_dimension, detail_dimension, association_support, popularity_weight,"
         " new_item_tower, new_item_bias, embedding_scale)"
-        " IN (0, 10)",
+        " IN (0, 11)",
         name="blend",
     ),
     comment="model versions; the vectors of each lie in partitions of their own",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,14 +15,15 @@ from sqlalchemy import Engine, text
 from recs import Interaction, Item, Recommender
 from recs.learning import Timescale, TrainingConfig
 from recs.learning.adjustments import STRENGTHS
+from recs.learning.blend import NEVER, Blend
 from recs.learning.cold_items import find_neighbors
 from recs.learning.content import fit_encoder
-from recs.learning.space import TAIL, TOWER_LENGTH
+from recs.learning.space import TAIL, TOWER_LENGTH, compose
 from recs.learning.term_kinds import KindWeights
 from recs.learning.vectors import unit_rows
 from recs.training import active, evaluation, pipeline, reading
 from tests import shops
-from tests.learning.reference import direction
+from tests.learning.reference import direction, noise, weighted_sum
 
 pytestmark = pytest.mark.end_to_end
 GROUPS = ("teapot", "lantern", "blanket", "clock")
@@ -173,37 +175,29 @@ def test_an_encoder_may_change_its_dimension_and_versions_go_forth_and_back(engi
     assert _placed(engine, "item-100") == []
 
 
-def test_a_word_that_tells_what_is_bought_together_counts_more_than_one_that_does_not(
-    engine: Engine,
+@pytest.mark.parametrize("fading", [3.0, 30.0, NEVER])
+@pytest.mark.parametrize("support", [1, 8, 300])
+def test_sql_blends_a_user_of_any_support_as_the_reference_does(
+    engine: Engine, support: int, fading: float
 ) -> None:
-    random = np.random.default_rng(0)
-    items, groups = 240, 30
-    prints = random.permutation(items) % groups
-    shop = Recommender(engine)
-    shop.upsert_items(Item(f"{n}", f"t{n % groups:02}x p{prints[n]:02}y") for n in range(items))
-    shop.record_interactions(
-        Interaction(
-            f"user-{user}",
-            f"{user % groups + groups * n}",
-            occurred_at=FIRST + int(random.integers(0, 100)) * DAY,
-        )
-        for user in range(600)
-        for n in random.choice(items // groups, 4, replace=False).tolist()
-    )
-    config = TrainingConfig(
-        dimension=16, max_epochs=2, timescales=(Timescale(90.0, 90.0),), device="cpu"
-    )
-    pipeline.train_model(engine, config=config, force=True)
+    space = compose(noise(0), Blend(tower_fading=fading))
+    history = weighted_sum(space.history_embeddings, {3: 1.0, 7: 0.5}).astype(np.float32)
+    weights = pipeline.blend_weights(space)
+    assert weights is not None
     with engine.connect() as connection:
-        counts = {
-            term: float(count)
-            for term, count in connection.execute(
-                text("SELECT term, l2_norm(embedding) FROM recs.content_terms")
-            )
-        }
-    telling = [counts[f"t{n:02}x"] for n in range(groups)]
-    misleading = [counts[f"p{n:02}y"] for n in range(groups)]
-    assert min(telling) > 1 > max(misleading)  # what both count by their kind
+        blended = connection.execute(
+            text(
+                "SELECT recs.blend_user(CAST(:history AS vector), :support,"
+                " jsonb_populate_record(NULL::recs.models, CAST(:weights AS jsonb)))::real[]"
+            ),
+            {
+                "history": str(history.tolist()),
+                "support": support,
+                "weights": json.dumps(dataclasses.asdict(weights)),
+            },
+        ).scalar_one()
+    expected = space.users(history[None], np.array([support]))[0]
+    np.testing.assert_allclose(direction(np.array(blended)), direction(expected), atol=1e-5)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -226,7 +220,7 @@ def test_sql_weighs_neighbours_as_the_reference_does(engine: Engine, seed: int, 
     np.testing.assert_allclose(weights, expected, atol=2e-3)
 
 
-@pytest.mark.parametrize("similarity", [0.0, 7e-12, 1e-9])
+@pytest.mark.parametrize("similarity", [0.0, 7e-12, 1e-10, 1e-9])
 def test_neighbours_that_are_hardly_like_an_item_weigh_nothing(
     engine: Engine, similarity: float
 ) -> None:
@@ -235,7 +229,7 @@ def test_neighbours_that_are_hardly_like_an_item_weigh_nothing(
             text("SELECT recs.kriging_weights(CAST(:contents AS halfvec[]), :similarities)"),
             {"contents": ["[1,0]", "[0,1]"], "similarities": [similarity] * 2},
         ).scalar_one()
-    assert weights == [0, 0]
+    np.testing.assert_allclose(weights, [0, 0], atol=1e-12)
 
 
 def test_terms_are_words_letters_of_the_title_and_attributes(engine: Engine) -> None:

@@ -84,6 +84,36 @@ def test_a_downgrade_leaves_nothing_but_the_version_table_and_can_be_undone(dsn:
     assert describe(dsn) == before
 
 
+def test_versions_from_before_the_two_tower_could_fade_are_served_as_they_were(dsn: str) -> None:
+    engine = database.make_engine(dsn)
+    with engine.begin() as connection:
+        config = migration._config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0002")
+        connection.execute(
+            text(
+                "INSERT INTO recs.models (name, dimension, tower_dimension, tower_weight,"
+                " tower_support, low_pass_dimension, detail_dimension, association_support,"
+                " popularity_weight, new_item_tower, new_item_bias, embedding_scale)"
+                " VALUES ('old', 8, 2, 0.8, 100, 0, 0, 5, 0.03, 0.15, 0.05, 1)"
+            )
+        )
+        connection.execute(text("INSERT INTO recs.models (name, dimension) VALUES ('bare', 8)"))
+    assert migration.migrate(engine).before == "0002"
+    with engine.connect() as connection:
+        taste = connection.execute(
+            text(
+                "SELECT recs.blend_user('[3,4,1,0,0,0,0,0]', 300, m)::real[]"
+                " FROM recs.models m WHERE name = 'old'"
+            )
+        ).scalar_one()
+        bare = connection.execute(
+            text("SELECT tower_fading FROM recs.models WHERE name = 'bare'")
+        ).scalar_one()
+    assert taste[:2] == pytest.approx([0.6 * 0.6, 0.8 * 0.6], rel=1e-3)  # .8 * 300 / 400
+    assert bare is None
+
+
 def test_a_migration_gives_up_on_a_table_in_use_and_says_so(
     dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -28,6 +28,7 @@ PARTS = BlendWeights(
     tower_dimension=4,
     tower_weight=0.8,
     tower_support=100.0,
+    tower_fading=1e6,
     low_pass_dimension=0,
     detail_dimension=0,
     association_support=5.0,

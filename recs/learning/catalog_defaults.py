@@ -22,8 +22,8 @@ class CatalogDefaults:
         coarse_factor: those that count at any number of known items; the rest are detail.
         low_pass_factor: of the low-pass filter, at most, in the same units.
         low_pass_share: strength of the filter, where EASE has 1.
-        association_support: distinct items of a user at which detail counts half, and the low-pass
-            filter half of that.
+        association_support: distinct items of a user at which detail counts half, and so does the
+            low-pass filter.
         start_power: exponent of the graph's eigenvalues by which the two-tower model's start weighs
             the signals of the graph: 0 all alike, more the smooth ones.
         learning_rate_decay: factor after each epoch.

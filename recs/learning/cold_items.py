@@ -21,7 +21,7 @@ NEIGHBORS = 100
 SIMILARITY_POWER = 3.0
 POPULARITY_POWER = 0.1
 LEAST_POPULARITY = 1e-3
-KRIGING_POWER = 2.0
+KRIGING_POWER = 1.5
 NOISE = 0.5  # variance of what is known of an item, where what content can say has 1
 SOLVED_AT_ONCE = 64  # systems of NEIGHBORS equations, and the content they are of
 
@@ -54,10 +54,10 @@ def find_neighbors(
     popularity the mean of unit vectors stands nearer the rare neighbours than the index does
     justice to: the popular ones are what is bought.
 
-    kriging_j solves (K + .5 I) w = s_j ** 2 with K_kl = s_kl ** 2: the mean of a Gaussian process
-    of mean zero, of the nearest alone (Rasmussen and Williams 2006, eq. 2.23; Vecchia 1988). Ten
-    neighbours that are alike count little more than one, which a mean cannot say, and what is like
-    nothing is predicted to be little. Some weights are below zero.
+    kriging_j solves (K + .5 I) w = s_j ** 1.5 with K_kl = s_kl ** 1.5: the mean of a Gaussian
+    process of mean zero, of the nearest alone (Rasmussen and Williams 2006, eq. 2.23; Vecchia
+    1988). Ten neighbours that are alike count little more than one, which a mean cannot say, and
+    what is like nothing is predicted to be little. Some weights are below zero.
 
     Args:
         popularity: [I], in units of the most popular item.

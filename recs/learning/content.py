@@ -70,8 +70,7 @@ def fit_encoder(
     description counts no more than a short one.
 
     Args:
-        counts: g, what each term counts, [T], by its kind and by itself (`term_kinds` and
-            `term_factors`); ones if left out.
+        counts: g, what each term counts, [T], see `term_kinds`; ones if left out.
     """
     idf = inverse_document_frequencies(frequencies)
     g = np.ones(len(idf), np.float32) if counts is None else counts

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from recs.learning.blend import Blend
+from recs.learning.blend import NEVER, Blend
 from recs.learning.candidates import Candidates, K
 from recs.learning.choice import nearest_good
 from recs.learning.interactions import Floats, Interactions
@@ -24,6 +24,7 @@ from recs.metrics import recall_at_k
 
 TOWER_WEIGHTS = (0.1, 0.2, 0.4, 0.6, 0.8, 1.2, 1.6, 3.2)  # and none
 TOWER_SUPPORTS = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+TOWER_FADINGS = (3.0, 10.0, 30.0, NEVER)
 POPULARITY_WEIGHTS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0)
 KNOWN_ITEMS = (1, 2, 3, 5, 10, 20)
 ENOUGH_USERS = 30
@@ -50,16 +51,17 @@ def fit_blend(
     Half of the verdict is that of the validation slice's users, half that of its newcomers, who are
     replayed with their first 1, 2, 3, 5, 10 and 20 items. Of the weights within 5 % of the best
     ones in the first and 3 % in the second, those nearest to the defaults are taken; where nothing
-    is dated within less, .5 % if 5,000 users judge. The signals are of the slice's training part.
+    is dated within less, .5 % if 5,000 users judge. Then, by the same rule, weights and
+    fading of the two-tower model are chosen together. The signals are of the slice's training part.
     Where one half has under 30 users, the other decides; else the defaults stay.
 
     Args:
         content: [I, C], for the curve.
         momentary: popularity is of the moment. The default weight is of another popularity, and
             newcomers, who are replayed from all times, have no say on it: of popularity, chosen
-            last, the regulars' best weight is taken.
+            after the two-tower's weights, the regulars' best weight is taken.
     """
-    default = Blend.of_catalog(interactions.n_items)
+    default = Blend.of_catalog(interactions.n_items, in_sittings=interactions.in_sittings)
     replayed = {n: replay(interactions, validation, n) for n in KNOWN_ITEMS}
     known = regulars(validation, signals.tower.half_life_days, most=WARM_USERS)
     enough = {n: users for n, users in replayed.items() if len(users.relevant) >= ENOUGH_USERS}
@@ -73,6 +75,8 @@ def fit_blend(
         best = max(popularity_blends(towers), key=regular.value)
     else:
         best = _choose(_blends(default), regular, newcomers, default, dated=dated)
+    chosen = replace(default, popularity_weight=best.popularity_weight)
+    best = _choose(fading_blends(chosen), regular, newcomers, default, dated=dated)
     curve = {
         n: {"blend": candidates.recall(best), **_alone(enough[n], signals, content)}
         for n, candidates in newcomers.items()
@@ -116,6 +120,18 @@ def tower_blends(default: Blend) -> list[Blend]:
     ]
 
 
+def fading_blends(default: Blend) -> list[Blend]:
+    """Return it with each weight, support and fading that the two-tower model may have.
+
+    Together, since a model that fades early is best at a greater weight.
+    """
+    return [
+        replace(blend, tower_fading=items)
+        for blend in tower_blends(default)
+        for items in TOWER_FADINGS
+    ]
+
+
 def _blends(default: Blend) -> list[Blend]:
     """Return it with each combination of weights and support.
 
@@ -155,7 +171,7 @@ def _choose(
         blends,
         np.stack(verdicts, axis=1),
         default,
-        ("tower_weight", "tower_support", "popularity_weight"),
+        ("tower_weight", "tower_support", "popularity_weight", "tower_fading"),
         tolerance=np.array(tolerances),
     )
 

@@ -40,7 +40,7 @@ def fit_space(
         where nothing was held out. Deterministic with the seed of the model's configuration.
     """
     trial, strength, days = None, STRENGTHS[0], None
-    blend = Blend.of_catalog(interactions.n_items)
+    blend = Blend.of_catalog(interactions.n_items, in_sittings=interactions.in_sittings)
     if validation is not None and signals.tower.trial is not None and len(validation.users):
         tried = resolved(validation, signals_of(validation.train, signals.tower.trial))
         if tried.resolution != signals.resolution:

@@ -44,7 +44,7 @@ class Situation:
 def replay(interactions: Interactions, validation: Validation, n: int) -> Situation:
     """Return the newcomers with their first n items known, as if these had just happened.
 
-    They are asked for what came after their first 20 items, or before their last 5 where they have
+    They are asked for what came after their first 20 items, or for their last 5 where they have
     fewer than 25, at every n. What is chosen in one sitting is near what was shown together: the
     next items say how well a page is guessed, later ones what somebody likes. Who has no n items
     before that is not replayed. What happened at one moment is in a random order, the same at every
@@ -55,7 +55,7 @@ def replay(interactions: Interactions, validation: Validation, n: int) -> Situat
     first, between, later = [], [], []
     for rows in _timelines(interactions, validation.newcomers):
         given = min(GIVEN, len(rows) - ASKED)
-        asked = items[rows[max(given, 0) :]]
+        asked = items[rows[given:]]
         asked = asked[known_items[asked]]
         if n <= given and len(asked):
             first.append(rows[:n])

@@ -67,9 +67,9 @@ def read(engine: Engine, item_ids: Sequence[str]) -> tuple[Space, float] | None:
 
 
 _MODEL = """
-SELECT history_half_life, tower_dimension, tower_weight, tower_support, low_pass_dimension,
-       detail_dimension, association_support, popularity_weight, new_item_tower, new_item_bias,
-       embedding_scale
+SELECT history_half_life, tower_dimension, tower_weight, tower_support, tower_fading,
+       low_pass_dimension, detail_dimension, association_support, popularity_weight,
+       new_item_tower, new_item_bias, embedding_scale
 FROM recs.models WHERE model_id = %s"""
 
 

@@ -10,7 +10,6 @@ from recs.learning import Interactions
 from recs.learning.content import fit_encoder
 from recs.learning.interactions import Floats
 from recs.learning.signals import Signals
-from recs.learning.term_factors import fit_term_factors
 from recs.learning.term_kinds import KindWeights, fit_kind_weights
 from recs.learning.vectors import unit_rows
 from recs.training.publication import TermVectors
@@ -27,10 +26,10 @@ class Encoded:
 
 
 def encode(content: Content, interactions: Interactions, signals: Signals, *, seed: int) -> Encoded:
-    """Take the application's vectors, or make some of terms, each counting what it tells of items.
+    """Take the application's vectors, or make some of terms, each counting what its kind says.
 
     Args:
-        signals: of these interactions: what goes with what tells what a term is worth.
+        signals: of these interactions: what goes with what tells what a kind of term is worth.
     """
     if content.vectors is not None:
         return Encoded(unit_rows(content.vectors))
@@ -44,7 +43,6 @@ def encode(content: Content, interactions: Interactions, signals: Signals, *, se
         signals.associations,
     )
     weights = fitted.of(kinds)
-    weights *= fit_term_factors(content.frequencies, weights, signals.associations.items, seed=seed)
     encoder = fit_encoder(content.frequencies, weights, seed=seed)
     counted = np.flatnonzero(weights)  # SQL need not know terms that count nothing
     terms = TermVectors(

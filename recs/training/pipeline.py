@@ -274,6 +274,7 @@ def blend_weights(space: Space) -> BlendWeights | None:
         tower_dimension=space.tower_dimension,
         tower_weight=blend.tower_weight / space.tower_length,
         tower_support=blend.tower_support,
+        tower_fading=blend.tower_fading,
         low_pass_dimension=space.fading.low_pass_dimension,
         detail_dimension=space.fading.detail_dimension,
         association_support=space.fading.support,

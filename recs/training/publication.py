@@ -66,7 +66,7 @@ class UserVectors:
 class TermVectors:
     """The content encoder: `embedding` [T, C] and `inverse_document_frequency` [T] of terms.
 
-    An embedding holds what its term counts, see recs.learning.term_kinds and term_factors.
+    An embedding holds what its term counts, see recs.learning.term_kinds.
     """
 
     terms: Sequence[str]
@@ -81,6 +81,7 @@ class BlendWeights:
     tower_dimension: int
     tower_weight: float
     tower_support: float
+    tower_fading: float
     low_pass_dimension: int
     detail_dimension: int
     association_support: float

@@ -85,9 +85,7 @@ def _forget_erased(engine: Engine, model_id: int) -> None:
     one that begins after takes the vectors along by itself.
     """
     with engine.begin() as connection:
-        connection.execute(
-            text("SELECT pg_advisory_xact_lock(recs.placement_lock(recs.current_tenant()))")
-        )
+        versions.lock_placement(connection)
     with engine.begin() as connection:
         connection.execute(
             text(
@@ -281,6 +279,7 @@ def _mark_ready(driver: psycopg.Connection[Any], model_id: int, publication: Pub
         " popularity_half_life = %(popularity_half_life)s,"
         " trained_until = %(trained_until)s, tower_dimension = %(tower_dimension)s,"
         " tower_weight = %(tower_weight)s, tower_support = %(tower_support)s,"
+        " tower_fading = %(tower_fading)s,"
         " low_pass_dimension = %(low_pass_dimension)s, detail_dimension = %(detail_dimension)s,"
         " association_support = %(association_support)s,"
         " popularity_weight = %(popularity_weight)s, new_item_tower = %(new_item_tower)s,"

@@ -136,6 +136,13 @@ def roll_back(connection: Connection) -> int:
     return int(connection.execute(text("SELECT recs.roll_back_model()")).scalar_one())
 
 
+def lock_placement(connection: Connection) -> None:
+    """Wait for placements, erasures and flips of the tenant; keep others out until commit."""
+    connection.execute(
+        text("SELECT pg_advisory_xact_lock(recs.placement_lock(recs.current_tenant()))")
+    )
+
+
 def drop_version(connection: Connection, model_id: int) -> None:
     """Drop a version and its vectors, in the caller's transaction.
 
@@ -144,9 +151,7 @@ def drop_version(connection: Connection, model_id: int) -> None:
     Raises:
         BadInput: it is active, or there is none.
     """
-    connection.execute(
-        text("SELECT pg_advisory_xact_lock(recs.placement_lock(recs.current_tenant()))")
-    )
+    lock_placement(connection)
     connection.execute(
         text("SELECT FROM recs.models WHERE model_id = :id FOR UPDATE"), {"id": model_id}
     )

@@ -11,7 +11,8 @@ AS $$
   -- popularity, newness. A user of n items asks for them in the weights below; see
   -- recs.learning.blend, and recs.learning.associations for what fades.
   SELECT CASE WHEN p_model.tower_dimension IS NULL OR p_history IS NULL THEN p_history ELSE
-    array_fill((p_model.tower_weight * p_support / (p_support + p_model.tower_support))::real,
+    array_fill((p_model.tower_weight * p_support / (p_support + p_model.tower_support)
+                * p_model.tower_fading / (p_support + p_model.tower_fading))::real,
                ARRAY[p_model.tower_dimension])::vector
       * l2_normalize(subvector(p_history, 1, p_model.tower_dimension))
     || l2_normalize(b.associations)

@@ -16,11 +16,11 @@ DECLARE
   v_step real;
 BEGIN
   v_kernel := ARRAY(
-    SELECT (ARRAY(SELECT (greatest(-(a.content <#> b.content), 0) ^ 2
+    SELECT (ARRAY(SELECT (greatest(-(a.content <#> b.content), 0) ^ 1.5
                           + CASE WHEN a.n = b.n THEN 0.5 ELSE 0 END)::real
                   FROM unnest(p_contents) WITH ORDINALITY b (content, n)))::vector
     FROM unnest(p_contents) WITH ORDINALITY a (content, n));
-  v_residual := ARRAY(SELECT (s.similarity ^ 2)::real FROM unnest(p_similarities) s (similarity))::vector;
+  v_residual := ARRAY(SELECT (s.similarity ^ 1.5)::real FROM unnest(p_similarities) s (similarity))::vector;
   v_direction := v_residual;
   v_square := -(v_residual <#> v_residual);
   v_enough := greatest(1e-8 * v_square, 1e-30);  -- less than that is no number in single precision
@@ -42,4 +42,4 @@ END
 $$;
 
 COMMENT ON FUNCTION recs.kriging_weights(halfvec[], float8[]) IS
-  'What each of an item''s neighbours counts in predicting what it is: w of (K + .5 I) w = s ^ 2, K the squared similarity between them, s theirs to the item, above zero. The reference: recs.learning.cold_items.';
+  'What each of an item''s neighbours counts in predicting what it is: w of (K + .5 I) w = s ^ 1.5, K the similarity between them to the same power, s theirs to the item, above zero. The reference: recs.learning.cold_items.';

@@ -20,6 +20,7 @@ def slow_scores(blend: Blend, signals: Signals, known: Mapping[int, float]) -> l
     """Score every item as Blend's docstring says for a user of `known`, weights by item."""
     tower, associations = signals.tower, signals.associations
     share = len(known) / (len(known) + blend.tower_support)
+    share *= blend.tower_fading / (len(known) + blend.tower_fading)
     taste = direction(weighted_sum(tower.history_embeddings, known))
     sums = faded(weighted_sum(associations.history, known), len(known), associations)
     strength = max(float(np.sqrt(sums @ sums)), SMALLEST)
