@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from recs.learning import TIMELESS, Interactions, TrainingConfig, train
 from recs.learning.associations import Associations
-from recs.learning.blend import Blend
+from recs.learning.blend import NEVER, Blend
 from recs.learning.ease import fit_ease
 from recs.learning.fitted_blend import KNOWN_ITEMS, fit_blend
 from recs.learning.popularity import popularity
@@ -356,6 +356,76 @@ def test_the_blend_beats_popularity_at_every_number_of_known_items(clear: Case) 
 def test_where_tastes_are_random_the_blend_loses_little_to_popularity(random: Case) -> None:
     curve = fit_blend(*random).curve
     assert all(recall["blend"] > 0.9 * recall["popularity"] for recall in curve.values())
+
+
+def tastes(n: int) -> Case:
+    """Make a two-tower that knows groups of items in opposite pairs, and associations of noise.
+
+    Regular users have 32 items of n = 1 or 2 groups; two opposite tastes add up to none. Newcomers
+    have twelve items of one group. What associations say of a group is heard among the noise where
+    many items say it.
+    """
+    generator = np.random.default_rng(0)
+    groups, size, regular, new = 8, 48, 300, 200
+    items = np.arange(groups * size).reshape(groups, size)
+    users = [
+        np.concatenate(
+            [
+                generator.permutation(items[(user + group) % groups])[: 40 // n]
+                for group in range(0, 4 * n, 4)
+            ]
+        )
+        for user in range(regular)
+    ]
+    users += [generator.permutation(items[user % groups])[:12] for user in range(new)]
+    n_users, n_items = regular + new, groups * size
+
+    def interactions(chosen: list[np.ndarray]) -> Interactions:
+        return Interactions.from_pairs(
+            np.repeat(np.arange(n_users), [len(one) for one in chosen]).astype(np.int32),
+            np.concatenate(chosen).astype(np.int32),
+            n_users=n_users,
+            n_items=n_items,
+        )
+
+    def noisy(vectors: np.ndarray, noise: float, dimension: int) -> np.ndarray:
+        extra = noise * generator.normal(size=(n_items, dimension))
+        return np.concatenate([vectors, extra], axis=1).astype(np.float32)
+
+    group = np.arange(n_items) // size
+    opposite = np.eye(4)[group % 4] * np.where(group < 4, 1, -1)[:, None]
+    kept = [generator.permutation(one) for one in users]
+    validation = Validation(
+        interactions([one[:-8] for one in kept[:regular]] + [one[:0] for one in kept[regular:]]),
+        np.arange(regular),
+        [one[-8:].astype(np.int64) for one in kept[:regular]],
+        np.arange(regular, n_users),
+    )
+    nothing = noise(0, n_items=n_items, tower=8)
+    tower = replace(
+        nothing.tower,
+        history_embeddings=noisy(opposite, 0.3, 4),
+        item_embeddings=unit_rows(noisy(opposite, 0.1, 4)),
+    )
+    associations = Associations(
+        noisy(np.eye(groups)[group], 1.0, 24), 0.3 * noisy(np.eye(groups)[group], 0.3, 24)
+    )
+    return interactions(users), validation, replace(nothing, tower=tower, associations=associations)
+
+
+@pytest.mark.parametrize(("n", "fades"), [(1, False), (2, True)])
+def test_the_two_tower_fades_where_long_histories_have_more_tastes_than_it_can_say(
+    n: int, fades: bool
+) -> None:
+    data, validation, signals = tastes(n)
+    blend = fit_blend(data, validation, signals)
+    assert (blend.tower_fading < NEVER) == fades
+    few, many = blend.weights(np.array([3, 32]))[0]
+    assert (many < few) == fades
+
+
+def test_in_sittings_the_two_tower_fades_unless_users_say_otherwise() -> None:
+    assert Blend.of_catalog(100, in_sittings=True).tower_fading < Blend.of_catalog(100).tower_fading
 
 
 def test_fitting_twice_gives_the_same_blend(small: Case) -> None:
