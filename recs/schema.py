@@ -247,7 +247,7 @@ models = Table(
     ),
     Column(
         "new_item_bias", Double,
-        comment="added to the score of an item placed by its content",
+        comment="added to the score of an item placed by its content, or taken off it",
     ),
     Column(
         "embedding_scale", Double,
@@ -285,7 +285,6 @@ models = Table(
     ),
     CheckConstraint("popularity_weight >= 0", name="popularity_weight"),
     CheckConstraint("new_item_tower >= 0", name="new_item_tower"),
-    CheckConstraint("new_item_bias >= 0", name="new_item_bias"),
     CheckConstraint("embedding_scale > 0", name="embedding_scale"),
     # Popularity and newness take two; associations stand between.
     CheckConstraint(

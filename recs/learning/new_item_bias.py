@@ -18,7 +18,7 @@ from recs.metrics import recall_at_k
 
 PRETENDED_NEW = 0.05
 MOST_NEW = 5000  # pretended: each is compared with the whole catalog
-BIASES = tuple(np.linspace(0, 0.6, 25))
+BIASES = tuple(np.linspace(-0.2, 0.6, 33))  # below 0 where guesses score more than what is known
 COST = 0.003  # of recall on old items, that new ones may take
 USERS = 1000
 ENOUGH_USERS = 30
@@ -31,7 +31,8 @@ def fit_new_item_bias(
 
     A twentieth of the learned items, 5,000 at most, are placed by their content as if nobody had
     touched them, and compete for the lists of the validation slice's users, 1,000 at most. Where
-    fewer than 30 of these have old items to find, or none is found, the default stays.
+    fewer than 30 of these have old items to find, or none is found, the default stays. At the least
+    bias they may cost more.
     """
     assert space.blend is not None  # noqa: S101 - composed so
     known = np.flatnonzero(space.learned & content.any(axis=1))
@@ -55,7 +56,7 @@ def fit_new_item_bias(
         return space.blend.new_item_bias
     fresh = old.users @ placed.T  # [V, N]
     fresh[old.seen_new] = -np.inf
-    allowed = 0.0
+    allowed = float(BIASES[0])
     for bias in BIASES:
         scores = fresh + old.users[:, [-1]] * np.float32(bias / space.scale)
         items = _merge(old, new, scores)

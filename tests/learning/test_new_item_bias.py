@@ -60,7 +60,7 @@ def test_new_items_are_put_forward_until_old_ones_would_lose_more_than_they_may(
         return slow_recall(space, items, validation, set(new.tolist()))
 
     least = (1 - COST) * recall(None)
-    assert 0 < bias < BIASES[-1]
+    assert BIASES[0] < bias < BIASES[-1]
     assert all(recall(b) >= least for b in BIASES if b <= bias)
     assert recall(next(b for b in BIASES if b > bias)) < least
 
