@@ -130,7 +130,9 @@ def test_a_reader_may_not_write_and_a_trainer_not_what_a_shop_writes(
         assert isinstance(caught.value.orig, psycopg.errors.InsufficientPrivilege)
 
 
-TRIGGERS = ("forget_items", "forget_users", "place_changed_items", "refuse_unknown_items")
+TRIGGERS = (
+    "forget_items", "forget_users", "place_changed_items", "refuse_unknown_items", "rename_item",
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("function", [*(f"{name}()" for name in TRIGGERS),
@@ -149,8 +151,9 @@ def test_no_role_may_execute_what_runs_as_the_owner_or_makes_functions(
 
 @pytest.mark.parametrize(
     ("function", "table"),
-    [("forget_items", "items"), ("place_changed_items", "items"), ("forget_users", "interactions")],
-)
+    [("forget_items", "items"), ("place_changed_items", "items"), ("rename_item", "items"),
+     ("forget_users", "interactions")],
+)  # fmt: skip
 def test_a_trigger_function_that_runs_as_the_owner_refuses_a_table_of_the_callers(
     two_tenants: Engine, function: str, table: str
 ) -> None:
@@ -268,6 +271,40 @@ def test_a_user_whose_interactions_a_writer_deletes_leaves_no_vector_in_any_vers
         assert "fold_in" not in {row.tier for row in Recommender(connection).recommend("u", 5)}
     with two_tenants.connect() as connection:
         assert connection.execute(holders).all() == [("b", 1)]
+
+
+def test_what_is_known_of_an_item_follows_when_a_writer_renames_it(two_tenants: Engine) -> None:
+    def known(connection: Connection) -> list[list[tuple[str, ...]]]:
+        return [
+            [tuple(map(str, row)) for row in connection.execute(text(query))]
+            for query in (
+                "SELECT tenant_id, item_id, embedding, source FROM recs.item_embeddings",
+                "SELECT tenant_id, item_id, popularity FROM recs.item_popularity",
+                "SELECT tenant_id, item_id, user_id FROM recs.interactions",
+            )
+        ]
+
+    with two_tenants.connect() as connection:
+        before = known(connection)
+    with two_tenants.begin() as connection:
+        connection.execute(text("SET LOCAL ROLE recs_writer"))
+        connection.execute(text("SELECT set_config('recs.tenant_id', 'a', true)"))
+        shop = Recommender(connection)
+        rows = [(row.item_id, row.score) for row in shop.recommend("u", N)]
+        rename = text("UPDATE recs.items SET item_id = 'item-00' || substr(item_id, 6)"
+                      " WHERE item_id IN ('item-0', 'item-7')")  # fmt: skip
+        connection.execute(rename)
+        renamed = {"item-7": "item-007", "item-0": "item-000"}
+        again = [(row.item_id, row.score) for row in shop.recommend("u", N)]
+        assert again == [(renamed.get(item, item), score) for item, score in rows]
+        assert "item-007" in dict(again)
+        assert "item-000" not in dict(again), "u has it already"
+        shop.upsert_items([Item("item-7", title="another thing under an old id")])
+    with two_tenants.connect() as connection:
+        after = known(connection)
+    for was, now in zip(before, after, strict=True):
+        expected = [(t, renamed.get(i, i) if t == "a" else i, *rest) for t, i, *rest in was]
+        assert sorted(now) == sorted(expected)
 
 
 def test_a_tenant_is_refused_where_each_statement_is_a_transaction(
