@@ -24,7 +24,8 @@ _CONTAINER_LIMITS = (
 class EmbeddedServer:
     """A running embedded server.
 
-    `dsn` reaches it over a Unix socket; `programs` is the folder with psql, pgbench, pg_dump.
+    `dsn` reaches it over a Unix socket, whatever libpq's own variables say; `programs` is the
+    folder with psql, pgbench, pg_dump.
     """
 
     folder: Path
@@ -51,7 +52,7 @@ def start(folder: Path | None = None, *, keep_running: bool = True) -> EmbeddedS
     folder = (folder or default_folder()).resolve()
     folder.parent.mkdir(parents=True, exist_ok=True)
     handle = _handle(folder, cleanup_mode=None if keep_running else "stop")
-    return EmbeddedServer(folder, handle.get_uri(), programs)
+    return EmbeddedServer(folder, _dsn(handle), programs)
 
 
 def _programs() -> Path:
@@ -85,6 +86,16 @@ def _handle(folder: Path, cleanup_mode: str | None) -> Any:
     with PostgresServer._lock:
         known.ensure_postgres_running()  # it may have been stopped since
     return known
+
+
+def _dsn(handle: Any) -> str:
+    """Return a DSN that leaves nothing to libpq's own variables.
+
+    A server takes its port from PGPORT when it starts, a client when it connects. An address that
+    is there and empty is one that PGHOSTADDR does not fill in.
+    """
+    uri, port = handle.get_uri(), handle.get_postmaster_info().port
+    return f"{uri}{'&' if '?' in uri else '?'}port={port}&hostaddr="
 
 
 def configure(file: Path) -> None:

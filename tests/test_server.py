@@ -82,6 +82,22 @@ def test_a_server_that_was_stopped_is_started_again_by_the_same_process(
     assert not server.stop(folder)
 
 
+def test_the_dsn_of_the_embedded_server_is_not_diverted_by_variables_of_libpq(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("server") / "postgresql"
+    monkeypatch.setenv("PGPORT", "6543")  # the server's, when it starts
+    running = server.start(folder, keep_running=True)
+    try:
+        monkeypatch.setenv("PGPORT", "6544")
+        monkeypatch.setenv("PGHOSTADDR", "192.0.2.1")  # nobody's, see RFC 5737
+        with psycopg.connect(running.dsn, connect_timeout=5) as connection:
+            row = connection.execute("SHOW data_directory").fetchone()
+        assert row == (str(folder),)
+    finally:
+        server.stop(folder)
+
+
 @pytest.mark.parametrize("gone", [False, True], ids=["another program", "nothing"])
 def test_stopping_leaves_alone_what_has_the_number_of_a_server_that_crashed(
     tmp_path: Path, gone: bool
