@@ -12,12 +12,11 @@ from typing import Any
 
 import numpy as np
 import optuna
-import torch
 from sqlalchemy import Engine
 
 from recs.errors import BadInput, NothingToLearn
 from recs.learning import Interactions, TrainingConfig, fit_space, signals_of, train
-from recs.learning.validation import Validation, hold_out, score
+from recs.learning.validation import Validation, hold_out
 from recs.training import gate, reading
 
 SEARCHED = (
@@ -121,9 +120,11 @@ def tune(
     def objective(trial: optuna.Trial) -> float:
         start = time.perf_counter()
         config = TrainingConfig(**_suggest(trial), seed=seed, device=device)
-        recall, ndcg = _score(config, validation)
+        found = _score(config, validation)
         seconds = time.perf_counter() - start
-        done.append(TuningTrial(trial.number, dict(trial.params), recall, ndcg, seconds))
+        done.append(
+            TuningTrial(trial.number, dict(trial.params), found.recall, found.ndcg, seconds)
+        )
         if on_trial is not None:
             on_trial(done[-1], trials)
         return done[-1].value
@@ -145,13 +146,11 @@ def _suggest(trial: optuna.Trial) -> dict[str, Any]:
     }
 
 
-def _score(config: TrainingConfig, validation: Validation) -> tuple[float, float]:
+def _score(config: TrainingConfig, validation: Validation) -> gate.Figures:
     model = train(validation.train, config=config)
     inner = gate.validation_of(validation.train, config)
     space, _ = fit_space(validation.train, signals_of(validation.train, model), inner)
-    users = space.pool(validation.train, validation.users).embeddings
-    items = torch.from_numpy(space.item_embeddings)
-    return score(torch.from_numpy(users), items, validation, learned=space.learned)
+    return gate.score_space(space, validation)
 
 
 def _importances(study: optuna.Study, seed: int) -> Mapping[str, float]:

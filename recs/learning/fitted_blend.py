@@ -51,9 +51,9 @@ def fit_blend(
     Half of the verdict is that of the validation slice's users, half that of its newcomers, who are
     replayed with their first 1, 2, 3, 5, 10 and 20 items. Of the weights within 5 % of the best
     ones in the first and 3 % in the second, those nearest to the defaults are taken; where nothing
-    is dated within less, .5 % if 5,000 users judge. Then, by the same rule, weights and
-    fading of the two-tower model are chosen together. The signals are of the slice's training part.
-    Where one half has under 30 users, the other decides; else the defaults stay.
+    is dated within less, .5 % if 5,000 users judge. Then, by the same rule, weights and fading of
+    the two-tower model are chosen together. The signals are of the slice's training part. Where one
+    half has under 30 users, the other decides; where both have, the defaults stay.
 
     Args:
         content: [I, C], for the curve.

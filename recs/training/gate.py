@@ -83,7 +83,7 @@ def judge(
         return Verdict(
             0, None, None, None, ["nothing could be held out, so nothing is known of the model"], []
         )
-    own = _score(trial, validation)
+    own = score_space(trial, validation)
     fading = trial.popularity_half_life_days or trial.half_life_days
     best_sellers = _score_popularity(validation, fading)
     refusals, notes, pair = [], [], None
@@ -105,7 +105,7 @@ def judge(
                 f"that neither model has seen, expected {ENOUGH_USERS}"
             )
         else:
-            pair = _score(trial, later), _score(active, later)
+            pair = score_space(trial, later), score_space(active, later)
             if pair[0].value < pair[1].value:
                 refusals.append(
                     f"recall@20 {pair[0].recall:.4f} and ndcg@20 {pair[0].ndcg:.4f} do not beat "
@@ -124,7 +124,8 @@ def validation_of(interactions: Interactions, config: TrainingConfig) -> Validat
     )
 
 
-def _score(space: Space, validation: Validation) -> Figures:
+def score_space(space: Space, validation: Validation) -> Figures:
+    """Score what a space serves to the slice's users, from their interactions before it."""
     users = space.pool(validation.train, validation.users).embeddings
     items = torch.from_numpy(space.item_embeddings)
     return Figures(*score(torch.from_numpy(users), items, validation, learned=space.learned))
