@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from recs import Recommender, database
-from recs.errors import BadInput
+from recs.errors import BadInput, RecsError
 from recs.training import publishing, versions
 from recs.training.indexing import IndexOptions
 from recs.training.publication import BlendWeights, UserVectors
@@ -318,6 +318,73 @@ def test_dropping_a_version_drops_its_vectors_and_the_active_one_stays(
         ).scalar_one()
     assert left == 0
     assert states(engine) == {second: "active"}
+
+
+def test_roll_back_passes_over_a_version_that_was_dropped(engine: Engine, ids: list[str]) -> None:
+    first, second, _ = (shops.publish(engine, shops.publication(ids, vectors(s))) for s in range(3))
+    with engine.begin() as connection:
+        versions.drop_version(connection, second)
+        assert versions.roll_back(connection) == first
+
+
+def test_a_drop_makes_nobody_wait_for_a_transaction_that_has_asked(
+    engine: Engine, ids: list[str]
+) -> None:
+    first, _ = (shops.publish(engine, shops.publication(ids, vectors(s))) for s in range(2))
+
+    def drop() -> None:
+        with engine.begin() as connection:
+            versions.drop_version(connection, first)
+
+    with ThreadPoolExecutor(1) as pool, engine.begin() as asking:
+        shops.record(engine, [("u", ids[0])])
+        Recommender(asking).recommend("stranger", 1)
+        dropping = pool.submit(drop)
+        wait_until_one_waits(engine, "relation")
+        with engine.begin() as connection:  # it stands behind the drop, for a moment
+            connection.execute(text("SET LOCAL statement_timeout = '5s'"))
+            assert Recommender(connection).recommend("u", 1)
+        assert Recommender(asking).recommend("u", 1), "no deadlock: that is read in another order"
+        assert not dropping.done()
+        asking.commit()
+        dropping.result(30)
+    assert first not in states(engine)
+
+
+def test_a_drop_gives_up_on_tables_in_use_and_says_so(
+    engine: Engine, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (shops.publish(engine, shops.publication(ids, vectors(s))) for s in range(2))
+    monkeypatch.setattr(versions, "PATIENCE", 0)
+    with engine.begin() as asking:
+        Recommender(asking).recommend("stranger", 1)
+        with engine.begin() as connection:
+            with pytest.raises(RecsError, match=rf"model {first} was not dropped(.|\n)*hint: "):
+                versions.drop_version(connection, first)
+            before = connection.execute(text("SHOW lock_timeout")).scalar_one()
+    assert before == "0"
+    assert states(engine) == {first: "retired", second: "active"}
+
+
+def test_an_answer_locks_the_partitions_of_the_version_that_serves_and_no_others(
+    engine: Engine, ids: list[str]
+) -> None:
+    shops.record(engine, [("u", ids[0]), ("late", ids[1])])
+    for seed in range(3):
+        what = shops.publication(ids, vectors(seed), histories={"u": [0]})
+        serving = shops.publish(engine, what)
+    locked = text(
+        "SELECT DISTINCT c.relname FROM pg_locks l JOIN pg_class c ON c.oid = l.relation"
+        " WHERE l.pid = pg_backend_pid() AND c.relkind = 'r' AND c.relname ~ '_embeddings_[0-9]+$'"
+    )
+    with engine.connect() as connection:
+        connection.execute(text("SET LOCAL plan_cache_mode = force_generic_plan"))
+        for user in ("u", "late", "stranger"):
+            Recommender(connection).recommend(user, 5)
+        Recommender(connection).similar_items(ids[0], 5)
+        assert set(connection.execute(locked).scalars()) == {
+            f"item_embeddings_{serving}", f"user_embeddings_{serving}",
+        }  # fmt: skip
 
 
 def test_a_version_that_is_being_activated_is_not_dropped_under_it(

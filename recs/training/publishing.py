@@ -38,6 +38,13 @@ from recs.training.search import Search, choose_search
 
 OnProgress = Callable[[str, int, int], None]
 
+_ERASED = (
+    "DELETE FROM recs.user_embeddings e WHERE e.model_id = :id AND NOT EXISTS ("
+    " SELECT FROM recs.interactions i WHERE i.tenant_id = e.tenant_id AND i.user_id = e.user_id)",
+    "DELETE FROM recs.item_embeddings e WHERE e.model_id = :id AND NOT EXISTS ("
+    " SELECT FROM recs.items i WHERE i.tenant_id = e.tenant_id AND i.item_id = e.item_id)",
+)
+
 
 def publish(
     engine: Engine,
@@ -49,7 +56,8 @@ def publish(
 ) -> Search:
     """Write a version's vectors, build its index and mark it 'ready', in one transaction.
 
-    Then the vectors of users without interactions go: these were erased since they were read.
+    Then the vectors of users without interactions and of items that are not in the catalog go:
+    these were erased since they were read.
 
     Returns:
         how it will be searched: by the index, or exactly where that misses too much and items are
@@ -73,13 +81,14 @@ def publish(
         for name in ("item_embeddings", "user_embeddings", "content_terms"):
             _attach(driver, name, model_id)
         _mark_ready(driver, model_id, publication)
+        driver.execute("SELECT recs.create_user_functions(%s)", [model_id])
         search = choose_search(driver, model_id)
     _forget_erased(engine, model_id)
     return search
 
 
 def _forget_erased(engine: Engine, model_id: int) -> None:
-    """Delete the vectors of users whose interactions were deleted while the version was made.
+    """Delete the vectors of users and items that were erased while the version was made.
 
     A deletion that began before the version was there to be seen is waited for, holding nothing;
     one that begins after takes the vectors along by itself.
@@ -87,14 +96,8 @@ def _forget_erased(engine: Engine, model_id: int) -> None:
     with engine.begin() as connection:
         versions.lock_placement(connection)
     with engine.begin() as connection:
-        connection.execute(
-            text(
-                "DELETE FROM recs.user_embeddings e WHERE e.model_id = :id AND NOT EXISTS ("
-                " SELECT FROM recs.interactions i"
-                " WHERE i.tenant_id = e.tenant_id AND i.user_id = e.user_id)"
-            ),
-            {"id": model_id},
-        )
+        for statement in _ERASED:
+            connection.execute(text(statement), {"id": model_id})
 
 
 def _silent(_step: str, _done: int, _total: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,10 +12,17 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import OperationalError
 
 from recs.database import driver_connection
-from recs.errors import BadInput
+from recs.errors import BadInput, RecsError
 from recs.schema import PARTITIONED_BY_MODEL
+
+# Functions of a version's own, see create_serving_function.sql and create_user_functions.sql.
+SERVING_FUNCTIONS = ("nearest_items", "stored_user", "user_history")
+PATIENCE = 30  # seconds that a drop waits for transactions that have asked recs
+LOCK_TIMEOUT = "300ms"  # of these, while others wait behind it
+PAUSE = 0.5  # seconds until it tries again
 
 # First key of the advisory locks that trainings hold; the second is the model_id.
 _TRAINING_LOCK = 0x72656373
@@ -147,30 +155,73 @@ def drop_version(connection: Connection, model_id: int) -> None:
     """Drop a version and its vectors, in the caller's transaction.
 
     It waits for a flip or a publishing that is under way: what state it is in is known after that.
+    Then, for half a minute, for transactions that have asked recs and go on: a moment at a time,
+    since who drops a partition has the whole table, and whoever asks stands in line behind.
 
     Raises:
         BadInput: it is active, or there is none.
+        RecsError: its tables were always in use; nothing has changed.
     """
-    lock_placement(connection)
-    connection.execute(
-        text("SELECT FROM recs.models WHERE model_id = :id FOR UPDATE"), {"id": model_id}
-    )
-    version = get_version(connection, model_id)
-    if version.state == "active":
-        raise BadInput(
-            f"model {model_id} is active", hint="activate another first: recs models activate ID"
-        )
     driver = driver_connection(connection)
+    _lock_to_drop(connection, model_id)
     for table in PARTITIONED_BY_MODEL:
         driver.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(partition(table.name, model_id)))
+    for function in SERVING_FUNCTIONS:
+        name = sql.Identifier("recs", f"{function}_{model_id}")
+        driver.execute(sql.SQL("DROP FUNCTION IF EXISTS {}").format(name))
+    # Who would have gone back to it goes back to the one before it.
     driver.execute(
-        sql.SQL("DROP FUNCTION IF EXISTS {}").format(
-            sql.Identifier("recs", f"nearest_items_{model_id}")
-        )
+        "UPDATE recs.models m SET previous_model_id = d.previous_model_id FROM recs.models d"
+        " WHERE d.model_id = %s AND m.previous_model_id = d.model_id",
+        [model_id],
     )
-    driver.execute("UPDATE recs.models SET previous_model_id = NULL WHERE previous_model_id = %s",
-                   [model_id])  # fmt: skip
     driver.execute("DELETE FROM recs.models WHERE model_id = %s", [model_id])
+
+
+def _lock_to_drop(connection: Connection, model_id: int) -> None:
+    end = time.monotonic() + PATIENCE
+    while not _try_to_lock(connection, model_id):
+        if time.monotonic() > end:
+            raise RecsError(
+                f"model {model_id} was not dropped: for {PATIENCE} seconds there was a transaction"
+                " that had asked recs",
+                hint="nothing has changed; end it, or drop the model when it is over",
+            )
+        time.sleep(PAUSE)
+
+
+def _try_to_lock(connection: Connection, model_id: int) -> bool:
+    """Lock a version and what holds its partitions, or nothing."""
+    try:
+        with connection.begin_nested():
+            lock_placement(connection)
+            connection.execute(
+                text("SELECT FROM recs.models WHERE model_id = :id FOR UPDATE"), {"id": model_id}
+            )
+            if get_version(connection, model_id).state == "active":
+                raise BadInput(
+                    f"model {model_id} is active",
+                    hint="activate another first: recs models activate ID",
+                )
+            _lock_tables(connection)
+    except OperationalError as error:
+        if isinstance(error.orig, psycopg.errors.LockNotAvailable):
+            return False
+        raise
+    return True
+
+
+def _lock_tables(connection: Connection) -> None:
+    """Lock what holds the partitions, in the order in which an answer reads them.
+
+    For a moment only: less than PostgreSQL waits before it looks for a deadlock.
+    """
+    before = connection.execute(text("SHOW lock_timeout")).scalar_one()
+    set_timeout = text("SELECT set_config('lock_timeout', :value, true)")
+    connection.execute(set_timeout, {"value": LOCK_TIMEOUT})
+    tables = "ONLY recs.user_embeddings, ONLY recs.item_embeddings, ONLY recs.content_terms"
+    connection.execute(text(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE"))
+    connection.execute(set_timeout, {"value": before})
 
 
 def partition(table: str, model_id: int) -> sql.Identifier:

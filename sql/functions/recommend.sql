@@ -11,7 +11,7 @@ AS $$
 #variable_conflict use_variable
 DECLARE
   v_tenant text := recs.current_tenant();
-  v_model_id bigint;
+  v_model recs.models;
   v_embedding vector;
   v_stored boolean := true;
   v_items text[] := '{}';
@@ -20,22 +20,19 @@ BEGIN
     PERFORM recs.check_k(p_k);
   END IF;
   -- Most users did nothing since training: their stored sum, if it still fits, is all it takes.
-  SELECT m.model_id, l2_normalize(recs.blend_user(u.history, u.support, m))
-    INTO v_model_id, v_embedding
-    FROM recs.models m
-    LEFT JOIN recs.user_embeddings u
-      ON u.tenant_id = v_tenant AND u.model_id = m.model_id AND u.user_id = p_user_id
-     AND u.fingerprint = (SELECT sum(hashtext(i.item_id)::bigint) FROM recs.interactions i
-                          WHERE i.tenant_id = v_tenant AND i.user_id = p_user_id)
-    WHERE m.tenant_id = v_tenant AND m.state = 'active';
-  IF v_model_id IS NOT NULL AND v_embedding IS NULL THEN
-    SELECT u.embedding, u.stored INTO v_embedding, v_stored
-      FROM recs.user_vector(p_user_id, v_model_id) u;
+  SELECT * INTO v_model FROM recs.models m WHERE m.tenant_id = v_tenant AND m.state = 'active';
+  IF FOUND THEN
+    EXECUTE format('SELECT recs.%I($1, $2, $3)', 'stored_user_' || v_model.model_id)
+      INTO v_embedding USING v_tenant, p_user_id, v_model;
+    IF v_embedding IS NULL THEN
+      SELECT u.embedding, u.stored INTO v_embedding, v_stored
+        FROM recs.user_vector(p_user_id, v_model.model_id) u;
+    END IF;
   END IF;
   IF v_embedding IS NOT NULL THEN
     tier := CASE WHEN v_stored THEN 'model' ELSE 'fold_in' END;
     FOR item_id, score, reason IN EXECUTE
-      format('SELECT * FROM recs.%I($1, $2, $3, $4, $5, $6)', 'nearest_items_' || v_model_id)
+      format('SELECT * FROM recs.%I($1, $2, $3, $4, $5, $6)', 'nearest_items_' || v_model.model_id)
       USING v_tenant, p_user_id, v_embedding::halfvec, p_k, p_include_seen, p_filter
     LOOP
       v_items := v_items || item_id;
