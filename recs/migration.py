@@ -12,12 +12,13 @@ import psycopg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from alembic.util import CommandError
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from recs import resources
 from recs.database import PIN_SEARCH_PATH, SCHEMA, check_server, driver_connection
-from recs.errors import RecsError
+from recs.errors import BadInput, RecsError
 
 # Any constant serves, as long as every recs uses the same: one migration at a time a database.
 _ADVISORY_LOCK = 0x72656373
@@ -26,10 +27,14 @@ LOCK_TIMEOUT = "10s"
 
 @dataclass(frozen=True)
 class Migration:
-    """What `migrate` did; `before` is None where there was no schema."""
+    """What `migrate` did; `before` is None where there was no schema.
+
+    `warnings` are what the migrating role could not do, with what an administrator can.
+    """
 
     before: str | None
     after: str
+    warnings: tuple[str, ...] = ()
 
 
 def migrate(engine: Engine) -> Migration:
@@ -64,14 +69,36 @@ def _migrate(engine: Engine) -> Migration:
         before = current_revision(driver)
         config = _config()
         config.attributes["connection"] = connection
+        warnings: list[str] = []
+
+        def keep(notice: psycopg.errors.Diagnostic) -> None:
+            if notice.severity_nonlocalized == "WARNING":
+                hint = f"\nhint: {notice.message_hint}" if notice.message_hint else ""
+                warnings.append(f"{notice.message_primary}{hint}")
+
+        driver.add_notice_handler(keep)
         command.upgrade(config, "head")
-        return Migration(before, newest_revision())
+        driver.remove_notice_handler(keep)
+        return Migration(before, newest_revision(), tuple(warnings))
 
 
-def migration_sql() -> str:
-    """Return the SQL that `migrate` would run on an empty database, for who applies it by hand."""
+def migration_sql(before: str | None = None) -> str:
+    """Return the SQL that `migrate` would run, for who applies it by hand.
+
+    Args:
+        before: the revision that the database is at; None: there is no schema recs.
+
+    Raises:
+        BadInput: there is no such revision.
+    """
     output = io.StringIO()
-    command.upgrade(_config(output), "head", sql=True)
+    try:
+        command.upgrade(_config(output), f"{before}:head" if before else "head", sql=True)
+    except CommandError as error:
+        raise BadInput(
+            f"there is no revision {before!r}",
+            hint="the one a database is at: SELECT version_num FROM recs.alembic_version",
+        ) from error
     return output.getvalue()
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from pgvector.sqlalchemy import HALFVEC, VECTOR
 from sqlalchemy import (
+    DDL,
     REAL,
     TIMESTAMP,
     BigInteger,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     PrimaryKeyConstraint,
     Table,
     Text,
+    event,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
@@ -148,6 +150,12 @@ interactions = Table(
     CheckConstraint("weight > 0 AND weight < 'Infinity'", name="weight"),
     CheckConstraint("isfinite(occurred_at)", name="occurred_at"),
     comment="what users did; a trigger refuses items that are not in the catalog",
+)
+# No key to name a row by; logical replication, where it is on, names it by all of it.
+event.listen(
+    interactions,
+    "after_create",
+    DDL(f"ALTER TABLE {SCHEMA}.interactions REPLICA IDENTITY FULL"),  # type: ignore[no-untyped-call]
 )
 # No primary key: buying twice is two interactions. One index only, since it is what a load costs.
 # Comparing is most of what an entry costs. text_pattern_ops, bytewise as COLLATE "C" is, compares

@@ -1,5 +1,5 @@
 -- Every object in the schema recs, one row each with its full definition.
-SELECT 'relation', c.relname, c.relkind::text, c.relrowsecurity::text || ' ' || coalesce(c.reloptions::text, '')
+SELECT 'relation', c.relname, c.relkind::text, c.relreplident::text || c.relrowsecurity::text || ' ' || coalesce(c.reloptions::text, '')
        || ' ' || coalesce(pg_get_partkeydef(c.oid), ''), obj_description(c.oid, 'pg_class')
 FROM pg_class c WHERE c.relnamespace = 'recs'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
 UNION ALL

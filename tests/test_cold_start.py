@@ -298,6 +298,36 @@ def test_the_view_of_new_items_expects_of_them_what_their_neighbours_sell(traine
     assert 0 < row.neighbor_popularity <= 1
 
 
+def test_what_is_unlike_a_new_item_says_nothing_of_what_it_will_sell(engine: Engine) -> None:
+    ids = shops.insert_items(engine, 2)
+    shops.record(engine, [("u", ids[0]), ("v", ids[1])])
+    what = shops.publication(ids, np.eye(2))
+    content = unit_rows(np.array([[1, 0.5], [-1, 0]], np.float32))
+    shops.publish(
+        engine,
+        dataclasses.replace(what, items=dataclasses.replace(what.items, content_embedding=content)),
+    )
+    with engine.begin() as connection:
+        connection.execute(text("SELECT recs.refresh_popularity()"))
+        connection.execute(text(
+            "INSERT INTO recs.items (item_id, content_vector) VALUES ('like', '[1,0]'),"
+            " ('unlike', '[1,-3]')"
+        ))  # fmt: skip
+        rows = connection.execute(
+            text("SELECT item_id, neighbor_popularity FROM recs.cold_start_items ORDER BY 1")
+        ).all()
+        # Placed as if somebody else had: nothing that is learned is like it.
+        connection.execute(
+            text("UPDATE recs.item_embeddings SET content_embedding = '[0,-1]'"
+                 " WHERE item_id = 'like'")
+        )  # fmt: skip
+        lonely = connection.execute(
+            text("SELECT neighbor_popularity FROM recs.cold_start_items WHERE item_id = 'like'")
+        ).scalar_one()
+    assert rows == [("like", pytest.approx(1))]
+    assert lonely == 0
+
+
 def test_a_deleted_item_takes_its_vectors_along(trained: Engine) -> None:
     with trained.begin() as connection:
         connection.execute(text("DELETE FROM recs.items WHERE item_id = 'clock-1'"))

@@ -15,7 +15,8 @@ from psycopg import conninfo
 from sqlalchemy import Engine, text
 
 from recs import Recommender, database, migration, schema
-from recs.errors import ConnectionFailed, RecsError, ServerUnsuitable
+from recs.cli import main
+from recs.errors import BadInput, ConnectionFailed, RecsError, ServerUnsuitable
 from recs.migration import apply_sql_files, offline_sql, prepare_schema, read_sql
 from recs.resources import sql_files
 from tests import shops
@@ -57,6 +58,24 @@ def test_the_sql_that_migrate_prints_gives_the_same_database(dsn: str, empty_dsn
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         connection.execute(migration.migration_sql().encode())
     assert describe(empty_dsn) == describe(dsn)
+
+
+def test_the_sql_that_migrate_prints_upgrades_an_older_database(
+    dsn: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = describe(dsn)
+    with database.make_engine(dsn).begin() as connection:
+        config = migration._config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0003")
+    assert describe(dsn) != before
+    for revision in ("0003", migration.newest_revision()):
+        main(["migrate", "--sql", "--from", revision])
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(capsys.readouterr().out.encode())
+        assert describe(dsn) == before
+    with pytest.raises(BadInput, match="there is no revision '0099'"):
+        migration.migration_sql("0099")
 
 
 def test_a_failed_migration_leaves_nothing(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,10 +149,30 @@ def test_the_extension_may_live_in_another_schema(empty_dsn: str) -> None:
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         connection.execute("CREATE SCHEMA extensions; CREATE EXTENSION vector SCHEMA extensions")
     engine = database.make_engine(empty_dsn)
-    migration.migrate(engine)
+    assert migration.migrate(engine).warnings == ()
+    ids = shops.insert_items(engine, 5)
+    shops.record(engine, [("u", ids[0])])
+    shops.publish(engine, shops.publication(ids, np.eye(5), histories={"u": [0]}))
     with psycopg.connect(empty_dsn) as connection:
-        rows = connection.execute("SELECT * FROM recs.recommend('nobody', 3)").fetchall()
-    assert rows == []
+        connection.execute("SET ROLE recs_reader")
+        rows = connection.execute("SELECT tier FROM recs.recommend('u', 3)").fetchall()
+    assert rows == [("model",)] * 3
+
+
+def test_who_else_may_make_functions_beside_the_extension_is_named(empty_dsn: str) -> None:
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        connection.execute("DROP ROLE IF EXISTS recs_test_maker; CREATE ROLE recs_test_maker")
+        connection.execute("GRANT CREATE ON SCHEMA public TO recs_test_maker")
+        try:
+            (warning,) = migration.migrate(database.make_engine(empty_dsn)).warnings
+            assert warning.startswith("recs_test_maker may create functions in the schema public")
+            connection.execute("CREATE SCHEMA extensions")
+            connection.execute("ALTER EXTENSION vector SET SCHEMA extensions")
+            assert migration.migrate(database.make_engine(empty_dsn)).warnings == ()
+            rows = connection.execute("SELECT * FROM recs.recommend('nobody', 3)").fetchall()
+            assert rows == []
+        finally:
+            connection.execute("DROP OWNED BY recs_test_maker; DROP ROLE recs_test_maker")
 
 
 def test_a_role_that_may_not_create_the_extension_is_told_what_to_do(
@@ -189,6 +228,18 @@ def test_an_owner_who_may_not_grant_membership_is_told_the_grant(
         connection.execute(read_sql(roles).encode())
         connection.rollback()
     assert notices == ["as an administrator: GRANT recs_reader TO recs_writer"]
+
+
+def test_migrate_prints_what_an_administrator_has_to_do(
+    dsn: str, empty_dsn: str, owner: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    # `dsn`: by another migration of this cluster, the group roles are there.
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        connection.execute("GRANT CREATE ON SCHEMA public TO recs_reader")
+    main(["--dsn", conninfo.make_conninfo(empty_dsn, options=f"-c role={owner}"), "migrate"])
+    printed = capsys.readouterr().err
+    assert "warning: recs_reader may create functions in the schema public" in printed
+    assert "hint: unless they are trusted with that: " in printed
 
 
 @pytest.mark.parametrize("version", [140012, 90624])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import psycopg
@@ -66,6 +67,49 @@ def test_an_insert_whose_snapshot_is_older_than_a_flip_fails(
         with pytest.raises(DBAPIError) as caught:
             Recommender(connection).upsert_items([Item("late")])
     assert isinstance(caught.value.orig, psycopg.errors.SerializationFailure)
+
+
+def test_what_changed_while_another_version_served_is_placed_anew_by_the_one_gone_back_to(
+    engine: Engine,
+) -> None:
+    ids = shops.insert_items(engine, 2)
+    content = np.eye(2, dtype=np.float32)
+    what = shops.publication(ids, np.eye(2))
+    what = replace(what, items=replace(what.items, content_embedding=content))
+    versions_of = [shops.publish(engine, what) for _ in range(2)]
+
+    def place(vector: str) -> None:
+        with engine.begin() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO recs.items (item_id, content_vector) VALUES ('new', :vector)"
+                    " ON CONFLICT (tenant_id, item_id)"
+                    " DO UPDATE SET content_vector = excluded.content_vector"
+                ),
+                {"vector": vector},
+            )
+
+    def served() -> tuple[int, str]:
+        with engine.connect() as connection:
+            row = connection.execute(
+                text(
+                    "SELECT m.model_id, e.content_embedding::text FROM recs.item_embeddings e"
+                    " JOIN recs.models m USING (model_id)"
+                    " WHERE m.state = 'active' AND e.item_id = 'new'"
+                )
+            ).one()
+        return row[0], row[1]
+
+    with engine.begin() as connection:
+        versions.roll_back(connection)
+    place("[1,0]")
+    assert served() == (versions_of[0], "[1,0]")
+    with engine.begin() as connection:
+        versions.activate(connection, versions_of[1])
+    place("[0,1]")
+    with engine.begin() as connection:
+        versions.roll_back(connection)
+    assert served() == (versions_of[0], "[0,1]")
 
 
 def test_items_are_inserted_side_by_side(engine: Engine, two_versions: list[int]) -> None:

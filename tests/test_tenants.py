@@ -135,8 +135,14 @@ TRIGGERS = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("function", [*(f"{name}()" for name in TRIGGERS),
-                                      "create_serving_function(bigint)"])  # fmt: skip
+@pytest.mark.parametrize(
+    "function",
+    [
+        *(f"{name}()" for name in TRIGGERS),
+        "create_serving_function(bigint)",
+        "create_user_functions(bigint)",
+    ],
+)
 @pytest.mark.parametrize("role", ["recs_reader", "recs_writer", "recs_trainer"])
 def test_no_role_may_execute_what_runs_as_the_owner_or_makes_functions(
     engine: Engine, role: str, function: str
@@ -273,38 +279,36 @@ def test_a_user_whose_interactions_a_writer_deletes_leaves_no_vector_in_any_vers
         assert connection.execute(holders).all() == [("b", 1)]
 
 
-def test_what_is_known_of_an_item_follows_when_a_writer_renames_it(two_tenants: Engine) -> None:
-    def known(connection: Connection) -> list[list[tuple[str, ...]]]:
-        return [
-            [tuple(map(str, row)) for row in connection.execute(text(query))]
-            for query in (
-                "SELECT tenant_id, item_id, embedding, source FROM recs.item_embeddings",
-                "SELECT tenant_id, item_id, popularity FROM recs.item_popularity",
-                "SELECT tenant_id, item_id, user_id FROM recs.interactions",
-            )
-        ]
-
-    with two_tenants.connect() as connection:
-        before = known(connection)
+def test_a_writer_renames_an_item_of_its_own_tenant_only(two_tenants: Engine) -> None:
     with two_tenants.begin() as connection:
         connection.execute(text("SET LOCAL ROLE recs_writer"))
         connection.execute(text("SELECT set_config('recs.tenant_id', 'a', true)"))
-        shop = Recommender(connection)
-        rows = [(row.item_id, row.score) for row in shop.recommend("u", N)]
-        rename = text("UPDATE recs.items SET item_id = 'item-00' || substr(item_id, 6)"
-                      " WHERE item_id IN ('item-0', 'item-7')")  # fmt: skip
-        connection.execute(rename)
-        renamed = {"item-7": "item-007", "item-0": "item-000"}
-        again = [(row.item_id, row.score) for row in shop.recommend("u", N)]
-        assert again == [(renamed.get(item, item), score) for item, score in rows]
-        assert "item-007" in dict(again)
-        assert "item-000" not in dict(again), "u has it already"
-        shop.upsert_items([Item("item-7", title="another thing under an old id")])
+        connection.execute(text("UPDATE recs.items SET item_id = 'x' WHERE item_id = 'item-7'"))
+        assert "x" in {row.item_id for row in Recommender(connection).recommend("u", N)}
+    for table in ("items", "item_embeddings"):
+        holders = text(
+            f"SELECT tenant_id, item_id FROM recs.{table} WHERE item_id IN ('x', 'item-7')"
+        )
+        with two_tenants.connect() as connection:
+            assert set(connection.execute(holders).all()) == {("a", "x"), ("b", "item-7")}
+
+
+def test_a_trainer_cannot_write_into_another_tenants_version(two_tenants: Engine) -> None:
     with two_tenants.connect() as connection:
-        after = known(connection)
-    for was, now in zip(before, after, strict=True):
-        expected = [(t, renamed.get(i, i) if t == "a" else i, *rest) for t, i, *rest in was]
-        assert sorted(now) == sorted(expected)
+        theirs = connection.execute(
+            text("SELECT model_id FROM recs.models WHERE tenant_id = 'b'")
+        ).scalar_one()
+    with (
+        acting_as(two_tenants, "recs_trainer", "a") as connection,
+        pytest.raises(DBAPIError, match="row-level security"),
+    ):
+        connection.execute(
+            text("INSERT INTO recs.item_embeddings"
+                 " (model_id, item_id, embedding, history_embedding)"
+                 " SELECT :id, 'planted', embedding, history_embedding"
+                 " FROM recs.item_embeddings LIMIT 1"),
+            {"id": theirs},
+        )  # fmt: skip
 
 
 def test_a_tenant_is_refused_where_each_statement_is_a_transaction(
@@ -360,6 +364,33 @@ def test_every_function_pins_its_search_path_or_was_parsed_at_creation(engine: E
             )
         ).scalars()
         assert loose.all() == []
+
+
+def test_what_runs_as_the_owner_and_needs_no_vectors_looks_nowhere_but_in_schemas_of_its_own(
+    engine: Engine,
+) -> None:
+    with engine.connect() as connection:
+        paths = connection.execute(
+            text("SELECT DISTINCT c.setting FROM pg_proc p, unnest(p.proconfig) c (setting)"
+                 " WHERE p.pronamespace = 'recs'::regnamespace AND p.prosecdef"
+                 " AND c.setting LIKE 'search_path=%'")
+        ).scalars()  # fmt: skip
+        assert set(paths) == {"search_path=pg_catalog, recs, pg_temp"}
+
+
+def test_an_operator_that_fits_better_is_not_run_as_the_owner(two_tenants: Engine) -> None:
+    with two_tenants.begin() as connection:
+        for statement in (
+            "CREATE FUNCTION public.planted(oid, regclass) RETURNS boolean LANGUAGE plpgsql"
+            " AS $$ BEGIN RAISE EXCEPTION 'run as %', current_user; END $$",
+            "CREATE OPERATOR public.<>"
+            " (LEFTARG = oid, RIGHTARG = regclass, FUNCTION = public.planted)",
+        ):
+            connection.execute(text(statement))
+    with acting_as(two_tenants, "recs_writer", "a") as connection:
+        connection.execute(text("DELETE FROM recs.items WHERE item_id = 'item-1'"))
+        connection.execute(text("UPDATE recs.items SET item_id = 'x' WHERE item_id = 'item-2'"))
+        connection.execute(text("DELETE FROM recs.interactions"))
 
 
 def test_every_function_and_view_has_a_comment(engine: Engine) -> None:

@@ -53,3 +53,17 @@ def test_whole_numbers_and_dates_stand_in_windows(
             {"attributes": f'{{"year": {value}}}'},
         ).scalars()
         assert sorted(terms) == sorted(f"year={term}" for term in expected)
+
+
+def test_a_text_of_any_length_and_digits_of_any_script_have_terms(engine: Engine) -> None:
+    words = " ".join(f"word{n}" for n in range(400_000))  # over three megabytes
+    attributes = '{"released": "\u0662\u0660\u0662\u0664-\u0660\u0661-\u0660\u0661"}'
+    with engine.connect() as connection:
+        terms = connection.execute(
+            text(
+                "SELECT term"
+                " FROM recs.item_terms('', :words, CAST(:attributes AS jsonb), 'english')"
+            ),
+            {"words": words, "attributes": attributes},
+        ).scalars()
+        assert {"word0", "word9000"} <= set(terms)

@@ -81,6 +81,11 @@ class Output:
         ) as progress:
             yield progress
 
+    def warn(self, text: str) -> None:
+        """Print to stderr what somebody should know though all went well."""
+        if not self.as_json:
+            self.errors.print("warning: " + text, style="yellow", markup=False, soft_wrap=True)
+
     def failure(self, failure: Failure) -> None:
         """Print an error to stderr, as JSON where that was asked for."""
         if self.as_json:

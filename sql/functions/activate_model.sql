@@ -8,7 +8,7 @@ DECLARE
   v_active bigint;
 BEGIN
   -- Waits for transactions that are placing new items in the active model, and they for this one:
-  -- an item inserted around a flip is in the version that serves after it.
+  -- at READ COMMITTED an item inserted around a flip is in the version that serves after it.
   PERFORM pg_advisory_xact_lock(recs.placement_lock(v_tenant));
   SELECT * INTO v_model FROM recs.models m
     WHERE m.tenant_id = v_tenant AND m.model_id = p_model_id FOR UPDATE;

@@ -1,6 +1,6 @@
 CREATE OR REPLACE FUNCTION recs.check_k(p_k integer) RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
-SET search_path FROM CURRENT
+SET search_path = pg_catalog, recs, pg_temp
 AS $$
 BEGIN
   IF p_k IS NULL OR p_k NOT BETWEEN 1 AND 1000 THEN

@@ -21,15 +21,28 @@ DECLARE
   v_already text[] := coalesce(p_already, '{}');
   v_segment text := (SELECT u.segment FROM recs.users u
                      WHERE u.tenant_id = v_tenant AND u.user_id = p_user_id);
-  -- Strict: of so many of the most popular items fewer than k pass the filter.
+  -- Strict: of so many of the most popular items, and of the newest where fewer are popular, under k
+  -- pass the filter.
   v_strict boolean := p_filter IS NOT NULL AND p_k > (
+    WITH popular AS MATERIALIZED (
+      SELECT p.item_id FROM recs.item_popularity p
+      WHERE p.tenant_id = v_tenant AND p.segment = ''
+      ORDER BY p.popularity DESC, p.item_id
+      LIMIT greatest(1000, 50 * p_k)
+    ), newest AS (
+      SELECT i.item_id FROM recs.items i
+      WHERE i.tenant_id = v_tenant
+        AND NOT EXISTS (
+          SELECT FROM recs.item_popularity p
+          WHERE p.tenant_id = v_tenant AND p.segment = '' AND p.item_id = i.item_id
+          OFFSET 0)
+      ORDER BY i.created_at DESC, i.item_id
+      LIMIT greatest(1000, 50 * p_k) - (SELECT count(*) FROM popular)
+    )
     SELECT count(*)
     FROM (SELECT
-          FROM (SELECT p.item_id FROM recs.item_popularity p
-                WHERE p.tenant_id = v_tenant AND p.segment = ''
-                ORDER BY p.popularity DESC, p.item_id
-                LIMIT greatest(1000, 50 * p_k)) p
-          JOIN recs.items i ON i.tenant_id = v_tenant AND i.item_id = p.item_id
+          FROM (SELECT * FROM popular UNION ALL SELECT * FROM newest) c
+          JOIN recs.items i ON i.tenant_id = v_tenant AND i.item_id = c.item_id
           WHERE i.available AND i.attributes @> p_filter
           LIMIT p_k) passed);
 BEGIN

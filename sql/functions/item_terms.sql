@@ -4,7 +4,8 @@ CREATE OR REPLACE FUNCTION recs.item_terms(
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
   SELECT w.lexeme, cardinality(w.positions)
-  FROM unnest(to_tsvector(p_config, p_title || ' ' || p_description)) w
+  -- A tsvector holds a megabyte; what a text says it says before that.
+  FROM unnest(to_tsvector(p_config, left(p_title || ' ' || p_description, 100000))) w
   UNION ALL
   -- Three letters in a row of a word of the title, its ends included: plurals, spellings, compounds.
   SELECT '~' || substr(p.word, n.start, 3), count(*)::integer
@@ -32,7 +33,7 @@ BEGIN ATOMIC
   SELECT format('%s=#%s:%s', n.key, w.width, floor(n.value / w.width)), 1
   FROM (SELECT a.key,
                CASE WHEN jsonb_typeof(a.value) = 'number' THEN (a.value #>> '{}')::numeric
-                    WHEN a.value #>> '{}' ~ '^\d{4}-\d{2}-\d{2}' THEN left(a.value #>> '{}', 4)::numeric
+                    WHEN a.value #>> '{}' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}' THEN left(a.value #>> '{}', 4)::numeric
                END AS value
         FROM jsonb_each(p_attributes) a) n
   CROSS JOIN (VALUES (4), (16)) w (width)

@@ -1,7 +1,7 @@
 CREATE OR REPLACE FUNCTION recs.matching_items(p_filter jsonb) RETURNS SETOF text
 -- As the owner: row-level security lets no one else's containment be looked up in an index.
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 100
-SET search_path FROM CURRENT
+SET search_path = pg_catalog, recs, pg_temp
 SET enable_seqscan = off
 SET enable_bitmapscan = on  -- whatever the caller has: that index has no other way
 AS $$

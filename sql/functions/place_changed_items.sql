@@ -1,11 +1,12 @@
 CREATE OR REPLACE FUNCTION recs.place_changed_items() RETURNS trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER
-SET search_path FROM CURRENT
+SET search_path = pg_catalog, recs, pg_temp
 AS $$
 DECLARE
   v_tenant text;
   v_items text[];
   v_model_id bigint;
+  v_other bigint;
 BEGIN
   PERFORM recs.require_trigger_of('recs.items', 'recs.place_changed_items()', TG_RELID, TG_NAME);
   FOR v_tenant IN SELECT DISTINCT n.tenant_id FROM changed n LOOP
@@ -22,8 +23,20 @@ BEGIN
     CONTINUE WHEN v_items IS NULL;  -- what is only sold out, say, waits for no activation
     -- Shared with other inserts, exclusive with activate_model(): see there.
     PERFORM pg_advisory_xact_lock_shared(recs.placement_lock(v_tenant));
-    -- FOR SHARE: a transaction whose snapshot is older than a flip fails, rather than placing items
-    -- in the version that no longer serves.
+    -- In versions that do not serve, what is no longer true of an item goes; activating one places it.
+    IF TG_OP = 'UPDATE' THEN
+      FOR v_other IN
+        SELECT m.model_id FROM recs.models m
+          WHERE m.tenant_id = v_tenant AND m.state <> 'active' ORDER BY 1
+      LOOP
+        EXECUTE format('DELETE FROM recs.item_embeddings e
+                        WHERE e.tenant_id = $1 AND e.model_id = %s AND e.item_id = ANY ($2)
+                          AND e.source = ''content''', v_other)
+          USING v_tenant, v_items;
+      END LOOP;
+    END IF;
+    -- FOR SHARE: a transaction whose snapshot is older than a flip from one version to another
+    -- fails, rather than placing items in the one that no longer serves.
     SELECT m.model_id INTO v_model_id
       FROM recs.models m WHERE m.tenant_id = v_tenant AND m.state = 'active' FOR SHARE;
     CONTINUE WHEN NOT FOUND;

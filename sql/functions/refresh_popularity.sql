@@ -1,15 +1,16 @@
 CREATE OR REPLACE FUNCTION recs.refresh_popularity(p_until timestamptz DEFAULT 'infinity')
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path FROM CURRENT
+SET search_path = pg_catalog, recs, pg_temp
 AS $$
 DECLARE
   v_tenant text := recs.current_tenant();
   v_half_life double precision;
   v_now timestamptz;
+  v_until timestamptz := coalesce(p_until, 'infinity');
   v_rows bigint;
 BEGIN
-  PERFORM pg_advisory_xact_lock(hashtextextended('recs.popularity:' || v_tenant, 0));
+  PERFORM pg_advisory_xact_lock(recs.popularity_lock(v_tenant));
   SELECT CASE WHEN t.popularity_half_life IS NULL AND m.model_id IS NULL THEN 120
               ELSE coalesce(t.popularity_half_life, m.popularity_half_life, m.history_half_life)
          END
@@ -21,7 +22,7 @@ BEGIN
   -- a popularity, and so that the order does not depend on when the refresh ran. But not from one
   -- that is yet to come: beside a date mistyped by a century all others would be equally old.
   SELECT least(max(i.occurred_at), now()) INTO v_now FROM recs.interactions i
-    WHERE i.tenant_id = v_tenant AND i.occurred_at <= p_until;
+    WHERE i.tenant_id = v_tenant AND i.occurred_at <= v_until;
   DELETE FROM recs.item_popularity p WHERE p.tenant_id = v_tenant;
   INSERT INTO recs.item_popularity (tenant_id, segment, item_id, popularity, support)
   SELECT v_tenant, coalesce(s.segment, ''), s.item_id, sum(s.weight), count(*)
@@ -40,7 +41,7 @@ BEGIN
              END AS weight
     FROM recs.interactions i
     LEFT JOIN recs.users u ON u.tenant_id = v_tenant AND u.user_id = i.user_id
-    WHERE i.tenant_id = v_tenant AND i.occurred_at <= p_until
+    WHERE i.tenant_id = v_tenant AND i.occurred_at <= v_until
       AND EXISTS (SELECT FROM recs.items t  -- an item that was deleted stays forgotten
                   WHERE t.tenant_id = v_tenant AND t.item_id = i.item_id)
     GROUP BY i.user_id, i.item_id, u.segment

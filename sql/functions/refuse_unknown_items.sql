@@ -2,7 +2,7 @@
 -- own: a session that loads and then records single events must not scan the catalog for each.
 CREATE OR REPLACE FUNCTION recs.refuse_unknown_items() RETURNS trigger
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path FROM CURRENT
+SET search_path = pg_catalog, recs, pg_temp
 AS $$
 DECLARE
   v_unknown text;

@@ -2,7 +2,7 @@ CREATE OR REPLACE FUNCTION recs.require_trigger_of(
   p_table text, p_function text, p_found oid, p_trigger name
 ) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE
-SET search_path FROM CURRENT
+SET search_path = pg_catalog, recs, pg_temp
 AS $$
 BEGIN
   IF p_found <> p_table::regclass THEN

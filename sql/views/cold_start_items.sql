@@ -20,7 +20,8 @@ LEFT JOIN recs.item_popularity p
 CROSS JOIN LATERAL (
   -- What sells near it: the learned items most like it in content, each by its similarity.
   SELECT max(n.similarity) AS content_similarity,
-         sum(n.similarity * coalesce(q.popularity, 0)) / sum(n.similarity) AS neighbor_popularity
+         coalesce(sum(greatest(n.similarity, 0) * coalesce(q.popularity, 0))
+                  / nullif(sum(greatest(n.similarity, 0)), 0), 0) AS neighbor_popularity
   FROM recs.content_neighbors(e.content_embedding, 20) n
   LEFT JOIN recs.item_popularity q
     ON q.tenant_id = e.tenant_id AND q.segment = '' AND q.item_id = n.item_id

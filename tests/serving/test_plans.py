@@ -292,6 +292,15 @@ def test_a_catalog_nobody_has_touched_is_read_by_the_index_of_newness(
     assert_reads_few(plans, index="items_newest_idx", rows=2 * K)
 
 
+@pytest.mark.parametrize("role", ["recs_reader", "none"])
+def test_a_filter_that_most_items_pass_is_not_strict_where_few_are_popular(
+    explained: Explained, role: str
+) -> None:
+    with explained.without_popularity(), explained.acting_as(role):
+        plans = explained.plans("SELECT * FROM recs.recommend('stranger', %s, p_filter => '{}')", K)
+    assert_reads_few(plans, index="items_newest_idx", rows=50 * K)
+
+
 def test_recommendations_join_back_by_the_applications_own_key(explained: Explained) -> None:
     plans = explained.plans(
         "SELECT p.name FROM recs.recommend('user-1', %s) r"

@@ -74,6 +74,13 @@ def test_an_item_that_was_deleted_stays_forgotten_when_popularity_is_refreshed(
     assert "item-59" not in rows
 
 
+def test_popularity_until_no_time_is_that_until_now(shop: Recommender, engine: Engine) -> None:
+    before = shop.popular_items(100)
+    with engine.begin() as connection:
+        connection.execute(text("SELECT recs.refresh_popularity(NULL)"))
+    assert shop.popular_items(100) == before
+
+
 def test_one_date_to_come_does_not_make_all_others_equally_old(engine: Engine) -> None:
     ids = shops.insert_items(engine, 3)
     day, now = timedelta(days=1), datetime.now(UTC)
