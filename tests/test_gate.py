@@ -62,3 +62,20 @@ def test_a_model_of_noise_is_published_refused_and_does_not_serve(
         assert version.metrics["gate"] == gate
         assert versions.active_version(connection) is None
     assert {row.tier for row in Recommender(noise).recommend("user-0", 5)} == {"popularity"}
+
+
+def test_a_model_of_old_data_does_not_take_over_from_one_of_newer(
+    noise: Engine, dsn: str, tmp_path: Path, capsys: Any
+) -> None:
+    settings = tmp_path / "settings.json"
+    settings.write_text(json.dumps({"dimension": 8, "max_epochs": 1}))
+    training = ["--dsn", dsn, "train", "--parameters", str(settings), "--device", "cpu"]
+    main([*training, "--force"])
+    with pytest.raises(SystemExit):
+        main([*training, "--until", "2024-06-01"])
+    said = capsys.readouterr().err
+    assert "it has learned until 2024-06-01 00:00, the active model until 2024-07-1" in said
+    main([*training, "--until", "2024-06-01", "--force"])
+    with noise.connect() as connection:
+        states = [version.state for version in versions.list_versions(connection)]
+    assert states == ["active", "ready", "retired"]

@@ -62,6 +62,14 @@ def test_where_all_interactions_lie_ahead_the_error_names_the_time_up_to_which_t
     assert "later ones" in str(caught.value.hint)
 
 
+@pytest.mark.parametrize("weight", [1e13, 1e-13])
+def test_a_weight_that_learning_could_not_count_with_is_named(shop: Engine, weight: float) -> None:
+    Recommender(shop).record_interactions([Interaction("user-0", "d-3", weight=weight)])
+    with pytest.raises(BadInput, match=f"weighs {weight:.0e}".replace("+", r"\+")) as caught:
+        reading.read(shop)
+    assert "WHERE weight NOT BETWEEN 1e-12 AND 1e+12" in str(caught.value.hint)
+
+
 def test_training_lets_go_of_what_it_does_not_publish_before_it_publishes(
     shop: Engine, monkeypatch: pytest.MonkeyPatch
 ) -> None:

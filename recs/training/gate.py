@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from recs.learning.validation import Validation, hold_out, score, split_at
 
 # Fewer users than this tell nothing about which of two models is better.
 ENOUGH_USERS = 30
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,16 @@ def judge(
     *,
     validation: Validation,
     active_until: float,
+    held_back: bool = False,
 ) -> Verdict:
     """Compare a trial with popularity and with the active model.
 
     The trial has not seen the validation slice.
 
     The active model is compared on interactions that neither has seen: those after the trial's
-    slice began and after `active_until` (days), with all histories folded in up to there.
+    slice began and after `active_until` (days), with all histories folded in up to there. Where
+    the newest interactions were `held_back` from learning, and the active model has learned them,
+    the trial is refused: it was made to be looked at.
     """
     if trial is None:
         return Verdict(
@@ -91,6 +96,11 @@ def judge(
         refusals.append(
             f"recall@20 {own.recall:.4f} and ndcg@20 {own.ndcg:.4f} do not beat popularity's "
             f"{best_sellers.recall:.4f} and {best_sellers.ndcg:.4f}"
+        )
+    if held_back and active_until > interactions.trained_until:
+        refusals.append(
+            f"it has learned until {_date(interactions.trained_until)}, "
+            f"the active model until {_date(active_until)}"
         )
     if active is not None:
         later = split_at(
@@ -136,6 +146,10 @@ def _score_popularity(validation: Validation, half_life: float) -> Figures:
     sold = popularity(validation.train, half_life_days=half_life)
     ones = torch.ones(len(validation.users), 1)
     return Figures(*score(ones, torch.from_numpy(sold[:, None]), validation))
+
+
+def _date(days: float) -> str:
+    return f"{EPOCH + timedelta(days=days):%Y-%m-%d %H:%M}"
 
 
 def _named(prefix: str, figures: Figures | None) -> Mapping[str, float]:

@@ -95,7 +95,8 @@ def train_model(
     """Train a model on a tenant's data, publish it, and activate it if the gate lets it pass.
 
     Args:
-        until: learn from interactions up to here only, so that `recs evaluate` can judge the rest.
+        until: learn from interactions up to here only, so that `recs evaluate` can judge the rest;
+            not activated, unless forced, where the active model has learned later ones.
         force: activate whatever the gate says.
         activate: false leaves it 'ready'.
 
@@ -181,6 +182,7 @@ def _fit(
         serving and serving[0],
         validation=validation,
         active_until=serving[1] if serving else -math.inf,
+        held_back=until is not None,
     )
     clock.done("gate")
     publication = _publication(data, model, space, encoded, verdict)

@@ -31,6 +31,8 @@ CREATE TEMP TABLE numbered_items ON COMMIT DROP AS
 SELECT item_id, (row_number() OVER (ORDER BY item_id) - 1)::integer AS n
 FROM recs.items WHERE tenant_id = recs.current_tenant()"""
 
+LARGEST_WEIGHT = 1e12  # and its inverse the least: squares of such, summed, are single numbers yet
+
 _USERS = """
 CREATE TEMP TABLE numbered_users ON COMMIT DROP AS
 SELECT user_id, (row_number() OVER (ORDER BY user_id) - 1)::integer AS n,
@@ -126,6 +128,7 @@ def read(engine: Engine, *, until: datetime | None = None) -> TrainingData:
 
     Raises:
         NothingToLearn: the catalog or the interactions are empty.
+        BadInput: a weight whose square single precision could not hold beside others.
     """
     with _snapshot(engine) as driver:
         end = _end(driver, until)
@@ -151,6 +154,7 @@ def read(engine: Engine, *, until: datetime | None = None) -> TrainingData:
             n_items=len(item_ids),
             trained_until=trained_until,
         )
+        _check_weights(interactions.weight)
         prints = copy_records(
             driver, sql.SQL("SELECT fingerprint FROM numbered_users ORDER BY n"), {"print": "i8"}
         )
@@ -173,6 +177,18 @@ def _snapshot(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
             driver = driver_connection(connection)
             driver.execute(PIN_SEARCH_PATH)
             yield driver
+
+
+def _check_weights(weight: NDArray[np.float32]) -> None:
+    least, most = float(weight.min()), float(weight.max())
+    if least < 1 / LARGEST_WEIGHT or most > LARGEST_WEIGHT:
+        wrong = most if most > LARGEST_WEIGHT else least
+        raise BadInput(
+            f"an interaction weighs {wrong:.3g}, expected {1 / LARGEST_WEIGHT:g} to"
+            f" {LARGEST_WEIGHT:g}",
+            hint="find such: SELECT * FROM recs.interactions WHERE weight NOT BETWEEN"
+            f" {1 / LARGEST_WEIGHT:g} AND {LARGEST_WEIGHT:g}",
+        )
 
 
 def _end(driver: psycopg.Connection[Any], until: datetime | None) -> datetime:
