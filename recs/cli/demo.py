@@ -177,14 +177,14 @@ def _print_quality(gate: Mapping[str, Any], output: Output) -> None:
 
 
 def _print_next(told: Story, place: Stage, output: Output) -> None:
-    from recs.demo import story
+    from recs.demo import stage, story
 
     output.say("\n[bold]Go on in SQL[/bold]")
     for statement in story.statements_to_try(told):
         output.plain(f"\n{statement}")
     if place.embedded:
         output.say("\n[bold]psql, from the embedded server[/bold]")
-        output.plain(f"{_program()} server psql\n\\c recs_demo")
+        output.plain(f"{_program()} server psql -d {stage.DATABASE}")
         output.say("\n[bold]The DSN, for your own client and for every other command[/bold]")
         output.plain(f"export DATABASE_URL='{place.dsn}'")
     output.plain(f"{_program()} recommend {told.event.user_id}")
