@@ -36,6 +36,13 @@ def one_by_one(
     return pa.array(found, kind), faults
 
 
+def number(text: str) -> float:
+    """Read a number as Arrow does; Python alone takes 1_000 too."""
+    if "_" in text:
+        raise ValueError(text)
+    return float(text)
+
+
 def faults_of(mask: Any, explain: Callable[[int], str]) -> dict[int, str]:
     """Explain the rows where a mask is true."""
     rows = np.flatnonzero(mask if isinstance(mask, np.ndarray) else numpy_of(mask))
@@ -56,7 +63,10 @@ def is_text(kind: Any) -> bool:
 
 def show(value: Any) -> str:
     """Return a value as a message has it: not all of a long one."""
-    text = repr(value.tolist() if isinstance(value, np.ndarray) else value)
+    try:
+        text = repr(value.tolist() if isinstance(value, np.ndarray) else value)
+    except RecursionError:
+        return f"a {type(value).__name__} nested very deep"
     return text if len(text) <= _SHOWN else text[: _SHOWN - 2] + ".."
 
 

@@ -11,7 +11,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from recs.loading.columns import Values, faults_of, is_text, numpy_of, one_by_one, show, wrong_type
+from recs.loading.columns import (
+    Values,
+    faults_of,
+    is_text,
+    number,
+    numpy_of,
+    one_by_one,
+    show,
+    wrong_type,
+)
 
 _LARGEST_EXACT = 2**53  # the integers a double holds exactly
 _TRUE = ("true", "t", "yes", "y", "1", "on")
@@ -71,7 +80,11 @@ def texts(array: Any, name: str, default: str | None = None) -> Values:
         raise wrong_type(name, kind, "text")
     array = _text(array)
     with_nul = pc.match_substring(array, "\0").fill_null(False)
-    faults |= faults_of(with_nul, lambda _: f"{name} has a NUL character, which PostgreSQL refuses")
+    if with_nul.true_count:
+        faults |= faults_of(
+            with_nul, lambda _: f"{name} has a NUL character, which PostgreSQL refuses"
+        )
+        array = pc.if_else(with_nul, pa.scalar(None, pa.string()), array)
     empty = pc.equal(array.fill_null(""), "")
     return Values(pc.if_else(empty, pa.scalar(default, pa.string()), array), faults)
 
@@ -81,6 +94,19 @@ def _decoded(array: Any, name: str) -> tuple[Any, dict[int, str]]:
         return array.cast(pa.string()), {}
     except pa.ArrowInvalid:
         return one_by_one(array, lambda value: str(value, "utf-8"), name, "UTF-8", pa.string())
+
+
+def no_longer(found: Values, name: str, longest: int) -> Values:
+    """Refuse texts of more than `longest` bytes."""
+    lengths = numpy_of(pc.binary_length(found.array).fill_null(0))
+    long = lengths > longest
+    if not long.any():
+        return found
+    faults = faults_of(
+        long, lambda row: f"{name} has {lengths[row]} bytes, expected at most {longest}"
+    )
+    array = pc.if_else(pa.array(long), pa.scalar(None, pa.string()), found.array)
+    return Values(array, faults | found.faults)
 
 
 def weights(array: Any, name: str) -> Values:
@@ -106,7 +132,7 @@ def _numbers(array: Any, name: str) -> tuple[Any, dict[int, str]]:
     try:
         return text.array.cast(pa.float64()), text.faults
     except pa.ArrowInvalid:
-        found, faults = one_by_one(text.array, float, name, "a number", pa.float64())
+        found, faults = one_by_one(text.array, number, name, "a number", pa.float64())
         return found, faults | text.faults
 
 
