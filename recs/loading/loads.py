@@ -66,6 +66,7 @@ def load_interactions(
         columns: column of recs.interactions -> column of the file; else one of the same name.
         on_error: `fail` loads nothing if one row is bad; `skip` leaves bad rows out.
         rejects: where `skip` writes them; default: the file's name + .rejects.jsonl, beside it.
+            One of an earlier load is replaced, or removed where no row is rejected.
         on_progress: called after each batch with rows loaded and fraction of the file read.
 
     Without the columns interaction_type, weight, occurred_at: 'interaction', 1, now.
@@ -169,6 +170,8 @@ class _Job:
                 rows += verified.good_rows
                 self._on_progress(rows, checked.batch.fraction)
         self._require_rows(rows, source.unit, rejected)
+        if self._skip:
+            rejected.remove_stale()
         target.finish()
         return rows, rejected
 
