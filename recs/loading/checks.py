@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from recs.loading import values
 from recs.loading.batches import Batch, Reject
-from recs.loading.columns import Values
+from recs.loading.columns import Values, show
 from recs.loading.documents import documents, json_texts
 from recs.loading.fields import Field, FieldMap
 from recs.loading.times import times
@@ -77,11 +77,13 @@ class Checker:
             return self._attributes(field, batch)
         column = self._map.columns[field.name]
         if field.kind == "vector":
-            return self._vectors(field.name, batch.objects(column))
-        array = batch.column(column)
-        if field.kind == "text":
-            return values.texts(array, field.name, field.default)
-        return _BY_KIND[field.kind](array, field.name)
+            return self._vectors(field.name, batch.vectors(column))
+        found = _single(field, batch.column(column))
+        misfits = {
+            row: f"{field.name} is {show(value)}, expected {_EXPECTED[field.kind]}"
+            for row, value in batch.misfits(column).items()
+        }
+        return Values(found.array, found.faults | misfits)
 
     def _vectors(self, name: str, found: list[Any]) -> Values:
         result, self.dimension = vectors(found, name, self.dimension)
@@ -99,9 +101,24 @@ class Checker:
         return Values(found.array, found.faults | faults)
 
 
+def _single(field: Field, array: Any) -> Values:
+    if field.kind == "text":
+        found = values.texts(array, field.name, field.default)
+    else:
+        found = _BY_KIND[field.kind](array, field.name)
+    return values.no_longer(found, field.name, field.longest) if field.longest else found
+
+
 _BY_KIND = {
     "id": values.ids,
     "weight": values.weights,
     "time": times,
     "boolean": values.booleans,
+}
+_EXPECTED = {
+    "id": "text or a number",
+    "text": "text",
+    "weight": "a number",
+    "time": "text or a number",
+    "boolean": "true or false",
 }

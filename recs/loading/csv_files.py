@@ -167,7 +167,13 @@ class CsvBatch:
 
     def objects(self, name: str) -> list[Any]:
         """Return the cells as numbers, booleans and texts; an empty cell is None."""
-        return [_literal(cell.decode("utf-8", "replace")) for cell in self.column(name).to_pylist()]
+        return [_literal(cell) for cell in self.column(name).to_pylist()]
+
+    def misfits(self, name: str) -> Mapping[int, Any]:  # noqa: ARG002 - a cell is one value
+        """Return none."""
+        return {}
+
+    vectors = objects
 
     def rejects(self, faults: Mapping[int, str]) -> list[Reject]:
         """Return rows with the lines they start on."""
@@ -220,8 +226,15 @@ def _open_text(path: Path) -> TextIO:
     return path.open(encoding="utf-8-sig", errors="replace", newline="")
 
 
-def _literal(cell: str) -> Any:
+def _literal(cell: bytes) -> Any:
     """Read a cell as JSON would; what is not a number or boolean there is text ('007' too)."""
+    try:
+        return _literal_text(cell.decode())
+    except UnicodeDecodeError:
+        return cell
+
+
+def _literal_text(cell: str) -> Any:
     if not cell:
         return None
     if cell in _WORDS:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 
 import pyarrow as pa
@@ -28,7 +29,7 @@ def _document(value: Any) -> dict[str, Any]:
         return {}
     if isinstance(value, str | bytes):
         value = json.loads(value)
-    if isinstance(value, list):
+    if isinstance(value, list) and all(isinstance(pair, tuple) for pair in value):
         value = dict(value)  # Arrow's maps are pairs
     if not isinstance(value, dict):
         raise ValueError
@@ -36,16 +37,42 @@ def _document(value: Any) -> dict[str, Any]:
 
 
 def json_texts(values: Iterable[dict[str, Any]], name: str) -> Values:
-    """Return JSON objects as text that jsonb takes: no NaN, no NUL."""
+    """Return JSON objects as text that jsonb takes: no NaN, no NUL, no half of a surrogate pair.
+
+    Decimals are numbers (of a double's precision), bytes are UTF-8; times and what else JSON
+    lacks are text.
+    """
     found: list[str | None] = []
     faults: dict[int, str] = {}
     for row, value in enumerate(values):
-        try:
-            text = json.dumps(value, allow_nan=False, default=str)
-        except ValueError:
-            faults[row] = f"{name} is {show(value)}, expected no NaN or infinity"
-            text = None
-        if text is not None and r"\u0000" in text:
-            faults[row] = f"{name} has a NUL character, which PostgreSQL refuses"
+        text, fault = _text(value)
+        if fault:
+            faults[row] = f"{name} {fault}"
         found.append(text)
     return Values(pa.array(found, pa.string()), faults)
+
+
+def _text(value: dict[str, Any]) -> tuple[str | None, str]:
+    try:
+        text = json.dumps(value, allow_nan=False, default=_plain)
+        if r"\ud" in text:
+            json.dumps(value, ensure_ascii=False, default=_plain).encode()
+    except UnicodeDecodeError:
+        return None, f"is {show(value)}, expected UTF-8"
+    except UnicodeEncodeError:
+        return None, "has half a surrogate pair, which is no text"
+    except ValueError:
+        return None, f"is {show(value)}, expected no NaN or infinity"
+    except TypeError:
+        return None, f"is {show(value)}, expected keys that are text"
+    except RecursionError:
+        return None, "is nested too deep"
+    if r"\u0000" in text:
+        return None, "has a NUL character, which PostgreSQL refuses"
+    return text, ""
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value.decode() if isinstance(value, bytes) else str(value)

@@ -76,16 +76,28 @@ class JsonLinesBatch:
         self.rows = len(self._rows)
 
     def column(self, name: str) -> Any:
-        """Return the values of a key; of mixed types, each as text."""
+        """Return the values of a key; booleans, and all where types are mixed, each as text."""
         values = self.objects(name)
         try:
-            return pa.array(values)
+            array = pa.array(values)
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            array = None
+        if array is None or pa.types.is_nested(array.type) or pa.types.is_boolean(array.type):
             return pa.array([_text(value) for value in values], pa.string())
+        return array
+
+    def misfits(self, name: str) -> Mapping[int, Any]:
+        """Return the lists and objects."""
+        values = self.objects(name)
+        if {list, dict}.isdisjoint(map(type, values)):
+            return {}
+        return {row: value for row, value in enumerate(values) if isinstance(value, list | dict)}
 
     def objects(self, name: str) -> list[Any]:
         """Return the values of a key; None where a row lacks it."""
         return [row.get(name) for row in self._rows]
+
+    vectors = objects
 
     def rejects(self, faults: Mapping[int, str]) -> list[Reject]:
         """Return rows with their lines."""
@@ -108,6 +120,8 @@ def _parse(line: bytes) -> tuple[dict[str, Any] | None, str]:
 def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, list | dict):
+        return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return json.dumps(value)

@@ -38,7 +38,7 @@ def _vector(value: Any, dimension: int | None) -> tuple[Any, str]:
         with np.errstate(over="ignore"):
             plain = json.loads(value) if isinstance(value, str | bytes) else value
             vector = np.asarray(plain, np.float32)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         return nothing, f"is {show(value)}, expected a list of numbers"
     if vector.ndim != 1 or not 1 <= len(vector) <= 16_000:
         return nothing, f"is {show(value)}, expected a list of 1 to 16000 numbers"
