@@ -29,11 +29,19 @@ class ParquetSource:
 
     def batches(self, names: Sequence[str], rows: int) -> Iterator[ParquetBatch]:
         """Yield rows as batches."""
+        self._require_unique(names)
         start = 0
         with self._open() as file:
             for block in file.iter_batches(batch_size=rows, columns=list(names)):
                 yield ParquetBatch(block, start, (start + block.num_rows) / self._rows)
                 start += block.num_rows
+
+    def _require_unique(self, names: Sequence[str]) -> None:
+        for name in names:
+            if self.columns.count(name) > 1:
+                raise BadInput(
+                    f"{self._path} has column {name!r} twice", hint="rename one of the two"
+                )
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
