@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -14,24 +14,42 @@ import pyarrow as pa
 
 from recs.errors import BadInput
 from recs.loading.batches import Reject
+from recs.loading.text_files import UNREADABLE, is_packed, require_utf_8
 
 _LOOK_AHEAD = 1000  # lines whose keys are the columns
 _LARGEST_BATCH = 50_000  # Python objects are large
 
 
 class JsonLinesSource:
-    """A file of JSON objects; its columns are the keys of the first thousand lines."""
+    """A file of JSON objects.
+
+    Its columns are the keys of the first thousand lines, and of `names` those that any line has.
+    """
 
     unit = "line"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, names: Sequence[str] = ()) -> None:
         self._path = path
-        keys: dict[str, None] = {}
         with self._open() as (file, _):
-            for line in islice(file, _LOOK_AHEAD):
-                row, _ = _parse(line)
-                keys.update(dict.fromkeys(row or ()))
-        self.columns = list(keys)
+            require_utf_8(path)
+            self.columns = self._early_keys(file)
+            self.columns += _late_keys(file, set(names).difference(self.columns))
+
+    def _early_keys(self, file: BinaryIO) -> list[str]:
+        keys: dict[str, None] = {}
+        first_reason = ""
+        for number, line in enumerate(islice(file, _LOOK_AHEAD), 1):
+            if line.isspace():
+                continue
+            row, reason = _parse(line)
+            keys.update(dict.fromkeys(row or ()))
+            first_reason = first_reason or (reason and f"line {number}: {reason}")
+        if first_reason and not keys:
+            raise BadInput(
+                f"{self._path} is not JSON Lines: {first_reason}",
+                hint="expected one JSON object a line; of an array, jq -c '.[]' makes such lines",
+            )
+        return list(keys)
 
     def batches(self, names: Sequence[str], rows: int) -> Iterator[JsonLinesBatch]:  # noqa: ARG002 - a batch has all keys
         """Yield lines as batches."""
@@ -45,10 +63,10 @@ class JsonLinesSource:
     @contextmanager
     def _open(self) -> Iterator[tuple[BinaryIO, BinaryIO]]:
         with self._path.open("rb") as raw:
-            packed = self._path.suffix.lower() == ".gz"
+            packed = is_packed(self._path)
             try:
                 yield (cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw), raw
-            except (OSError, EOFError) as error:
+            except UNREADABLE as error:
                 raise BadInput(
                     f"{self._path} cannot be read as JSON Lines: {error}",
                     hint="is the file whole, and compressed as its name says?",
@@ -103,6 +121,26 @@ class JsonLinesBatch:
         """Return rows with their lines."""
         found = [Reject(self._lines[row], why, self._rows[row]) for row, why in faults.items()]
         return sorted(found + self._unparsable, key=lambda reject: reject.line)
+
+
+def _late_keys(file: Iterable[bytes], names: set[str]) -> list[str]:
+    """Return those of `names` that are keys of a line.
+
+    Only lines that have the name as text are parsed, or an escape, which may hide it: the rest
+    takes a twentieth of the time.
+    """
+    found: list[str] = []
+    missing = {f'"{name}"'.encode(errors="surrogatepass"): name for name in names}
+    for line in file if missing else ():
+        if b"\\" not in line and not any(text in line for text in missing):
+            continue
+        row, _ = _parse(line)
+        for text, name in list(missing.items()):
+            if name in (row or ()):
+                found.append(missing.pop(text))
+        if not missing:
+            break
+    return found
 
 
 def _parse(line: bytes) -> tuple[dict[str, Any] | None, str]:

@@ -140,15 +140,15 @@ class _Job:
         self, fields: Sequence[Field], columns: Mapping[str, str] | None, attributes: Sequence[str]
     ) -> tuple[Source, FieldMap]:
         """Open the file and choose its columns."""
-        source = open_source(self._path)
+        chosen = columns or {}
+        names = [chosen.get(field.name, field.name) for field in fields]
+        source = open_source(self._path, [*names, *attributes])
         if self._rejects.resolve() == self._path.resolve():
             raise BadInput(
                 f"rejected rows would overwrite {self._path}",
                 hint="name another file: --rejects FILE",
             )
-        return source, map_fields(
-            fields, source.columns, columns=columns or {}, attributes=attributes
-        )
+        return source, map_fields(fields, source.columns, columns=chosen, attributes=attributes)
 
     def run(self, source: Source, checker: Checker, target: Target) -> tuple[int, RejectsFile]:
         """Move the rows; return how many, and the rejects."""
