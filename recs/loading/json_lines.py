@@ -17,6 +17,7 @@ from recs.loading.batches import Reject
 from recs.loading.text_files import UNREADABLE, is_packed, require_utf_8
 
 _LOOK_AHEAD = 1000  # lines whose keys are the columns
+_PIECE = 1 << 16  # bytes looked through at once
 _LARGEST_BATCH = 50_000  # Python objects are large
 
 
@@ -123,24 +124,26 @@ class JsonLinesBatch:
         return sorted(found + self._unparsable, key=lambda reject: reject.line)
 
 
-def _late_keys(file: Iterable[bytes], names: set[str]) -> list[str]:
+def _late_keys(file: BinaryIO, names: set[str]) -> list[str]:
     """Return those of `names` that are keys of a line.
 
-    Only lines that have the name as text are parsed, or an escape, which may hide it: the rest
-    takes a twentieth of the time.
+    Only lines that have a name as text are parsed, or an escape, which may hide one: to look
+    through the others takes a fraction of the time.
     """
-    found: list[str] = []
     missing = {f'"{name}"'.encode(errors="surrogatepass"): name for name in names}
-    for line in file if missing else ():
-        if b"\\" not in line and not any(text in line for text in missing):
+    found: list[str] = []
+    while missing and (lines := file.readlines(_PIECE)):
+        if not _may_have(b"".join(lines), missing):
             continue
-        row, _ = _parse(line)
-        for text, name in list(missing.items()):
-            if name in (row or ()):
+        for line in lines:
+            row = _parse(line)[0] if _may_have(line, missing) else None
+            for text in [text for text, name in missing.items() if row and name in row]:
                 found.append(missing.pop(text))
-        if not missing:
-            break
     return found
+
+
+def _may_have(text: bytes, keys: Iterable[bytes]) -> bool:
+    return b"\\" in text or any(key in text for key in keys)
 
 
 def _parse(line: bytes) -> tuple[dict[str, Any] | None, str]:

@@ -46,6 +46,14 @@ def test_parquet_columns_become_the_json_that_they_are(
     assert [row[0].get("x", ...) for row in rows(ATTRIBUTES)] == expected
 
 
+def test_a_map_becomes_a_json_object(connection: Connection, tmp_path: Any, rows: Any) -> None:
+    kind = pa.map_(pa.string(), pa.int64())
+    table = pa.table({"item_id": ["a", "b"], "attributes": pa.array([[("x", 1)], []], kind)})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    load_items(connection, tmp_path / "a.parquet")
+    assert rows(ATTRIBUTES) == [({"x": 1},), ({},)]
+
+
 def test_bytes_that_are_no_text_are_a_bad_row(connection: Connection, tmp_path: Any) -> None:
     table = pa.table({"item_id": ["a", "b"], "colour": [b"red", b"\xff"]})
     parquet.write_table(table, tmp_path / "a.parquet")

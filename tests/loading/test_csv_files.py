@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from typing import Any
 
 import pytest
@@ -74,8 +75,6 @@ def test_a_quote_left_open_in_the_header_is_an_error(connection: Connection, wri
 def test_line_ends_in_cells_are_kept_wherever_a_block_ends(
     connection: Connection, tmp_path: Any, rows: Any, monkeypatch: Any, name: str
 ) -> None:
-    import gzip
-
     cells = ["\r\n", "x\r", "\r\r\n", "é\r\n\r\n", "\n\r", "\r\n" * 9]
     lines = "".join(f'{n},"{cell}"\r\n' for n, cell in enumerate(cells))
     data = f"item_id,title\r\n{lines}".encode()

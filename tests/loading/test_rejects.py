@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -77,8 +78,6 @@ def test_rejects_of_an_earlier_load_stay_while_nothing_is_loaded(
 
 
 def test_a_rejects_file_that_is_a_device_stays(catalog: Connection, write: Any) -> None:
-    from pathlib import Path
-
     path = write("a.csv", "user_id,item_id\nu,1\n")
     load_interactions(catalog, path, on_error="skip", rejects=Path("/dev/null"))
     assert Path("/dev/null").is_char_device()

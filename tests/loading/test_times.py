@@ -86,6 +86,24 @@ def test_a_time_outside_the_years_1_to_9999_is_a_fault(array: Any) -> None:
     assert "expected" in found.faults[1]
 
 
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array([-(2**63) + 1, 2**63 - 1], pa.timestamp("ns")),
+        pa.array([-62135596800, 253402300799], pa.timestamp("s", "Asia/Tokyo")),
+        pa.array([-719162, 2932896], pa.int32()).cast(pa.date32()),
+        pa.array([-62135596800, 253402300799.5]),
+        pa.array(["0001-01-01", "9999-12-31T23:59:59.999999"]),
+        pa.array(["0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"]),
+    ],
+    ids=lambda array: str(array.type),
+)
+def test_the_first_and_the_last_time_of_every_type_are_no_fault(array: Any) -> None:
+    found = times(array, "t")
+    assert found.faults == {}
+    assert found.array.null_count == 0
+
+
 @pytest.mark.parametrize("text", ["0001-01-01T00:00:00", "9999-12-31T23:59:59.999999"])
 def test_the_first_and_the_last_moment_load(
     catalog: Connection, write: Any, rows: Any, text: str
