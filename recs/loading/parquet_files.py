@@ -109,6 +109,8 @@ class ParquetBatch:
 def _object(value: Any) -> Any:
     try:
         return value.as_py()
+    except UnicodeDecodeError:
+        return bytes(value.as_buffer())
     except (ValueError, OverflowError):  # a time that Python cannot hold
         return str(value.cast(pa.string()))
 

@@ -74,9 +74,9 @@ def texts(array: Any, name: str, default: str | None = None) -> Values:
     """Return text; an empty value becomes `default`."""
     types, kind = pa.types, array.type
     faults: dict[int, str] = {}
-    if types.is_binary(kind) or types.is_large_binary(kind):
-        array, faults = _decoded(array, name)
-    elif not (is_text(kind) or types.is_null(kind) or types.is_primitive(kind)):
+    if is_text(kind):
+        array, faults = _decoded(array.cast(pa.binary()), name)
+    elif not (types.is_null(kind) or types.is_primitive(kind)):
         raise wrong_type(name, kind, "text")
     array = _text(array)
     with_nul = pc.match_substring(array, "\0").fill_null(False)
@@ -90,6 +90,7 @@ def texts(array: Any, name: str, default: str | None = None) -> Values:
 
 
 def _decoded(array: Any, name: str) -> tuple[Any, dict[int, str]]:
+    """Return bytes as text; Parquet's text too comes as bytes, since writers do not check it."""
     try:
         return array.cast(pa.string()), {}
     except pa.ArrowInvalid:

@@ -121,6 +121,24 @@ def test_bytes_that_are_not_utf_8_are_a_bad_row(connection: Connection, tmp_path
         load_items(connection, tmp_path / "a.csv")
 
 
+def test_parquet_text_that_is_not_utf_8_is_a_bad_row(
+    connection: Connection, tmp_path: Path
+) -> None:
+    wrong = pa.array([b"a", b"\xc9"]).view(pa.string())
+    for name in ("item_id", "title", "x"):
+        table = pa.table({"item_id": ["a", "b"], "title": ["A", "B"], "x": ["1", "2"]})
+        table = table.set_column(table.schema.get_field_index(name), name, wrong)
+        parquet.write_table(table, tmp_path / "a.parquet")
+        with pytest.raises(BadInput, match=r"row 2: .*\\xc9.*, expected UTF-8"):
+            load_items(connection, tmp_path / "a.parquet", attributes=["x"])
+        assert (
+            load_items(
+                connection, tmp_path / "a.parquet", attributes=["x"], on_error="skip"
+            ).rejected
+            == 1
+        )
+
+
 def test_a_column_of_the_wrong_type_is_refused(connection: Connection, tmp_path: Path) -> None:
     table = pa.table({"user_id": ["u"], "item_id": ["1"], "weight": [[1.0]]})
     parquet.write_table(table, tmp_path / "a.parquet")
