@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -21,9 +22,26 @@ class Reject:
     row: Any
 
     def document(self) -> str:
-        """Return it as a line of JSON."""
+        """Return it as a line of JSON; NaN and infinity, which JSON lacks, as text."""
         parts = {"line": self.line, "reason": self.reason, "row": self.row}
-        return json.dumps(parts, ensure_ascii=False, default=str)
+        try:
+            return _json(parts)
+        except ValueError:
+            return _json(_strict(parts))
+        except RecursionError:
+            return _json(parts | {"row": "nested too deep to write down"})
+
+
+def _json(parts: Any) -> str:
+    return json.dumps(parts, ensure_ascii=False, allow_nan=False, default=str)
+
+
+def _strict(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _strict(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(part) for part in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 class Batch(Protocol):
@@ -40,8 +58,14 @@ class Batch(Protocol):
     def column(self, name: str) -> Any:
         """Return a column as a pyarrow array; untyped text (CSV) as binary."""
 
+    def misfits(self, name: str) -> Mapping[int, Any]:
+        """Return by row what `column` has as NULL, since it is no single value."""
+
     def objects(self, name: str) -> list[Any]:
         """Return a column as Python values."""
+
+    def vectors(self, name: str) -> list[Any]:
+        """Return a column as lists of numbers, numpy arrays, or text; what is neither as it is."""
 
     def rejects(self, faults: Mapping[int, str]) -> list[Reject]:
         """Return rows by index, and those that could not be parsed, in the order of the file."""

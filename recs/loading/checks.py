@@ -11,7 +11,11 @@ import pyarrow as pa
 
 from recs.loading import values
 from recs.loading.batches import Batch, Reject
+from recs.loading.columns import Values, show
+from recs.loading.documents import documents, json_texts
 from recs.loading.fields import Field, FieldMap
+from recs.loading.times import times
+from recs.loading.vectors import vectors
 
 
 @dataclass(frozen=True)
@@ -68,36 +72,53 @@ class Checker:
             faults = found.faults | faults
         return Checked(batch, pa.RecordBatch.from_pydict(columns), faults)
 
-    def _values(self, field: Field, batch: Batch) -> values.Values:
+    def _values(self, field: Field, batch: Batch) -> Values:
         if field.kind == "json":
             return self._attributes(field, batch)
         column = self._map.columns[field.name]
         if field.kind == "vector":
-            return self._vectors(field.name, batch.objects(column))
-        array = batch.column(column)
-        if field.kind == "text":
-            return values.texts(array, field.name, field.default)
-        return _BY_KIND[field.kind](array, field.name)
+            return self._vectors(field.name, batch.vectors(column))
+        found = _single(field, batch.column(column))
+        misfits = {
+            row: f"{field.name} is {show(value)}, expected {_EXPECTED[field.kind]}"
+            for row, value in batch.misfits(column).items()
+        }
+        return Values(found.array, found.faults | misfits)
 
-    def _vectors(self, name: str, found: list[Any]) -> values.Values:
-        result, self.dimension = values.vectors(found, name, self.dimension)
+    def _vectors(self, name: str, found: list[Any]) -> Values:
+        result, self.dimension = vectors(found, name, self.dimension)
         return result
 
-    def _attributes(self, field: Field, batch: Batch) -> values.Values:
+    def _attributes(self, field: Field, batch: Batch) -> Values:
         column = self._map.columns.get(field.name)
         given = batch.objects(column) if column else [None] * batch.rows
-        documents, faults = values.documents(given, field.name)
+        objects, faults = documents(given, field.name)
         for name in self._map.attributes:
-            for document, value in zip(documents, batch.objects(name), strict=True):
+            for document, value in zip(objects, batch.objects(name), strict=True):
                 if value is not None and value != "":
                     document[name] = value
-        found = values.json_texts(documents, field.name)
-        return values.Values(found.array, found.faults | faults)
+        found = json_texts(objects, field.name)
+        return Values(found.array, found.faults | faults)
+
+
+def _single(field: Field, array: Any) -> Values:
+    if field.kind == "text":
+        found = values.texts(array, field.name, field.default)
+    else:
+        found = _BY_KIND[field.kind](array, field.name)
+    return values.no_longer(found, field.name, field.longest) if field.longest else found
 
 
 _BY_KIND = {
     "id": values.ids,
     "weight": values.weights,
-    "time": values.times,
+    "time": times,
     "boolean": values.booleans,
+}
+_EXPECTED = {
+    "id": "text or a number",
+    "text": "text",
+    "weight": "a number",
+    "time": "text or a number",
+    "boolean": "true or false",
 }

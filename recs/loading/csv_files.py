@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -17,6 +17,7 @@ from pyarrow import csv as arrow_csv
 
 from recs.errors import BadInput
 from recs.loading.batches import Reject
+from recs.loading.text_files import UNREADABLE, is_packed, open_bytes, require_utf_8
 
 # A row must fit in a block. pyarrow reads up to 32 blocks ahead of a slow consumer.
 _BLOCK = 4 << 20
@@ -32,18 +33,22 @@ class CsvSource:
     def __init__(self, path: Path, *, delimiter: str = ",") -> None:
         self._path = path
         self._delimiter = delimiter
-        self.columns = self._header()
+        self.columns, self._header_lines = self._header()
 
     def batches(self, names: Sequence[str], rows: int) -> Iterator[CsvBatch]:
         """Yield blocks of the file as batches."""
-        self._require_unique([*names, self.columns[-1]])
+        self._require_unique(names)
         # (record, expected cells, cells): the parser reads ahead, so these may lie in a later block
         unparsable: deque[tuple[int, int, int]] = deque()
         locator = _Locator(self._path, self._delimiter)
         start, block = 0, None
         try:
-            with self._reader(names, unparsable) as (reader, fraction):
-                for block in _grouped(reader, rows):
+            # the last column, used or not, tells whether the last quote was closed
+            last = len(self.columns) - 1
+            places = sorted({*map(self.columns.index, names), last})
+            used = [self.columns[place] for place in places]
+            with self._reader(places, unparsable) as (reader, fraction):
+                for block in _grouped(reader, rows, used):
                     batch = CsvBatch(block, start, unparsable, locator, fraction())
                     start = batch.end
                     yield batch
@@ -51,26 +56,33 @@ class CsvSource:
                 self._require_closed_quote(block)
             if unparsable:
                 yield CsvBatch(None, start, unparsable, locator, 1.0)
-        except (pa.ArrowInvalid, OSError) as error:
-            raise self._unreadable(error) from error
+        except (pa.ArrowInvalid, *UNREADABLE) as error:
+            raise _unreadable(self._path, error) from error
 
     @contextmanager
     def _reader(
-        self, names: Sequence[str], unparsable: deque[tuple[int, int, int]]
+        self, places: Sequence[int], unparsable: deque[tuple[int, int, int]]
     ) -> Iterator[tuple[Any, Any]]:
+        first = self._header_lines + 1
+
         def skip(row: Any) -> str:
-            # numbers count the header as 1, and no blank lines
-            unparsable.append((row.number - 2, row.expected_columns, row.actual_columns))
+            # numbers count the lines of the header, and no blank ones after it
+            unparsable.append((row.number - first, row.expected_columns, row.actual_columns))
             return "skip"
 
-        wanted = list(dict.fromkeys([*names, self.columns[-1]]))
+        # by place: a header may have a name twice, or one that is not UTF-8, where it is not used
+        wanted = [str(place) for place in places]
         size = self._path.stat().st_size
         with pa.OSFile(str(self._path)) as file:
-            packed = self._path.suffix.lower() == ".gz"
+            packed = is_packed(self._path)
             reader = arrow_csv.open_csv(
-                pa.CompressedInputStream(file, "gzip") if packed else file,
-                # one thread: only then are unparsable rows numbered
-                read_options=arrow_csv.ReadOptions(use_threads=False, block_size=_BLOCK),
+                _WholeLineEnds(pa.CompressedInputStream(file, "gzip") if packed else file),
+                read_options=arrow_csv.ReadOptions(
+                    use_threads=False,  # only then are unparsable rows numbered
+                    block_size=_BLOCK,
+                    column_names=[str(place) for place in range(len(self.columns))],
+                    skip_rows=self._header_lines,
+                ),
                 parse_options=arrow_csv.ParseOptions(
                     delimiter=self._delimiter, newlines_in_values=True, invalid_row_handler=skip
                 ),
@@ -82,15 +94,19 @@ class CsvSource:
             )
             yield reader, lambda: min(file.tell() / size, 1.0)
 
-    def _header(self) -> list[str]:
+    def _header(self) -> tuple[list[str], int]:
+        """Return the header, and how many lines it is, blank ones before it included."""
         try:
+            require_utf_8(self._path)
             with _open_text(self._path) as file:
-                header = next(csv.reader(file, delimiter=self._delimiter), [])
-        except (OSError, EOFError) as error:
-            raise self._unreadable(error) from error
-        if not header:
+                reader = csv.reader(file, delimiter=self._delimiter)
+                header, lines = _first_record(reader), reader.line_num
+                has_more = next(file, None) is not None
+        except (csv.Error, *UNREADABLE) as error:
+            raise _unreadable(self._path, error) from error
+        if not has_more:
             raise BadInput(f"{self._path} is empty", hint="expected a header and at least one row")
-        return header
+        return header, lines
 
     def _require_unique(self, names: Sequence[str]) -> None:
         for name in names:
@@ -102,7 +118,7 @@ class CsvSource:
 
     def _require_closed_quote(self, block: Any) -> None:
         """Refuse a quote left open at the end: pyarrow takes the rest for one cell."""
-        if not block.num_rows or b"\n" not in block.column(self.columns[-1])[-1].as_py():
+        if not block.num_rows or b"\n" not in block.columns[-1][-1].as_py():
             return
         line = 1
         with _open_text(self._path) as file:
@@ -117,23 +133,41 @@ class CsvSource:
                         hint='nothing was loaded; close it, or write "" for a quote in a cell',
                     ) from error
 
-    def _unreadable(self, error: Exception) -> BadInput:
-        return BadInput(
-            f"{self._path} cannot be read as CSV: {str(error).splitlines()[0]}",
-            hint="expected UTF-8, a header, and every quote closed",
-        )
+
+class _WholeLineEnds:
+    r"""A stream whose reads part no \r\n: pyarrow would drop the \n, within quotes too."""
+
+    closed = False
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._kept = b""
+
+    def read(self, size: int) -> bytes:
+        data: bytes = self._kept + self._stream.read(size - len(self._kept))
+        self._kept = b""
+        if len(data) > 1 and data.endswith(b"\r"):
+            self._kept, data = b"\r", data[:-1]
+        return data
 
 
-def _grouped(blocks: Iterable[Any], rows: int) -> Iterator[Any]:
-    """Yield blocks joined to about so many rows."""
+def _grouped(blocks: Iterable[Any], rows: int, names: Sequence[str]) -> Iterator[Any]:
+    """Yield blocks joined to about so many rows, their columns named."""
     group: list[Any] = []
     for block in blocks:
         group.append(block)
         if sum(part.num_rows for part in group) >= rows:
-            yield from pa.Table.from_batches(group).combine_chunks().to_batches()
+            yield from _joined(group, names)
             group = []
     if group:
-        yield from pa.Table.from_batches(group).combine_chunks().to_batches()
+        yield from _joined(group, names)
+
+
+def _joined(blocks: Sequence[Any], names: Sequence[str]) -> Iterable[Any]:
+    batches: Iterable[Any] = (
+        pa.Table.from_batches(blocks).rename_columns(list(names)).combine_chunks().to_batches()
+    )
+    return batches
 
 
 class CsvBatch:
@@ -167,7 +201,13 @@ class CsvBatch:
 
     def objects(self, name: str) -> list[Any]:
         """Return the cells as numbers, booleans and texts; an empty cell is None."""
-        return [_literal(cell.decode("utf-8", "replace")) for cell in self.column(name).to_pylist()]
+        return [_literal(cell) for cell in self.column(name).to_pylist()]
+
+    def misfits(self, name: str) -> Mapping[int, Any]:  # noqa: ARG002 - a cell is one value
+        """Return none."""
+        return {}
+
+    vectors = objects
 
     def rejects(self, faults: Mapping[int, str]) -> list[Reject]:
         """Return rows with the lines they start on."""
@@ -189,6 +229,14 @@ class _Locator:
         self._next = 0
 
     def reject(self, record: int, reason: str) -> Reject:
+        try:
+            line, cells = self._find(record)
+        except (csv.Error, *UNREADABLE) as error:
+            raise _unreadable(self._path, error) from error
+        same = len(cells) == len(self._header)
+        return Reject(line, reason, dict(zip(self._header, cells, strict=True)) if same else cells)
+
+    def _find(self, record: int) -> tuple[int, list[str]]:
         if self._file is None:
             self._open()
         while True:
@@ -198,14 +246,12 @@ class _Locator:
                 continue
             self._next += 1
             if self._next > record:
-                break
-        same = len(cells) == len(self._header)
-        return Reject(line, reason, dict(zip(self._header, cells, strict=True)) if same else cells)
+                return line, cells
 
     def _open(self) -> None:
         self._file = _open_text(self._path)
         self._reader = csv.reader(self._file, delimiter=self._delimiter)
-        self._header = next(self._reader)
+        self._header = _first_record(self._reader)
 
     def __del__(self) -> None:
         # batches are read ahead: the last of them lives longer than the loop that made it
@@ -215,13 +261,29 @@ class _Locator:
 
 def _open_text(path: Path) -> TextIO:
     csv.field_size_limit(max(csv.field_size_limit(), _BLOCK))  # what pyarrow allows
-    if path.suffix.lower() == ".gz":
-        return gzip.open(path, "rt", encoding="utf-8-sig", errors="replace", newline="")
-    return path.open(encoding="utf-8-sig", errors="replace", newline="")
+    return TextIOWrapper(open_bytes(path), encoding="utf-8-sig", errors="replace", newline="")
 
 
-def _literal(cell: str) -> Any:
+def _first_record(reader: Iterable[list[str]]) -> list[str]:
+    return next((cells for cells in reader if cells), [])
+
+
+def _unreadable(path: Path, error: Exception) -> BadInput:
+    return BadInput(
+        f"{path} cannot be read as CSV: {str(error).splitlines()[0]}",
+        hint="expected UTF-8, a header, and every quote closed",
+    )
+
+
+def _literal(cell: bytes) -> Any:
     """Read a cell as JSON would; what is not a number or boolean there is text ('007' too)."""
+    try:
+        return _literal_text(cell.decode())
+    except UnicodeDecodeError:
+        return cell
+
+
+def _literal_text(cell: str) -> Any:
     if not cell:
         return None
     if cell in _WORDS:

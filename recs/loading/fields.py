@@ -13,23 +13,26 @@ Kind = Literal["id", "text", "weight", "time", "boolean", "json", "vector"]
 
 @dataclass(frozen=True)
 class Field:
-    """A column of ours; an empty value becomes `default`."""
+    """A column of ours; an empty value becomes `default`; `longest` is in bytes."""
 
     name: str
     kind: Kind
     required: bool = False
     default: str | None = None
+    longest: int | None = None
 
+
+_KEY = 1000  # bytes: an entry of an index holds 2700, and some are of two such and a tenant
 
 INTERACTION_FIELDS = (
-    Field("user_id", "id", required=True),
-    Field("item_id", "id", required=True),
+    Field("user_id", "id", required=True, longest=_KEY),
+    Field("item_id", "id", required=True, longest=_KEY),
     Field("interaction_type", "text", default="interaction"),
     Field("weight", "weight"),
     Field("occurred_at", "time"),
 )
 ITEM_FIELDS = (
-    Field("item_id", "id", required=True),
+    Field("item_id", "id", required=True, longest=_KEY),
     Field("title", "text", default=""),
     Field("description", "text", default=""),
     Field("attributes", "json"),
@@ -37,8 +40,8 @@ ITEM_FIELDS = (
     Field("content_vector", "vector"),
 )
 USER_FIELDS = (
-    Field("user_id", "id", required=True),
-    Field("segment", "text"),
+    Field("user_id", "id", required=True, longest=_KEY),
+    Field("segment", "text", longest=_KEY),
     Field("attributes", "json"),
 )
 

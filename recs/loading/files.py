@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from recs.errors import BadInput
@@ -13,11 +14,13 @@ from recs.loading.parquet_files import ParquetSource
 KINDS = (".csv", ".tsv", ".parquet", ".jsonl", ".ndjson")
 
 
-def open_source(path: Path) -> Source:
+def open_source(path: Path, names: Sequence[str] = ()) -> Source:
     """Open a file; `.csv`, `.tsv`, `.jsonl` and `.ndjson` may be compressed (`.gz`).
 
+    `names` are columns that will be asked for: a JSON Lines file is searched for them.
+
     Raises:
-        BadInput: it does not exist, is empty, or is of a kind that is not known.
+        BadInput: it does not exist, cannot be read, is empty, or is of a kind that is not known.
     """
     kind = kind_of(path)
     _require_content(path)
@@ -25,7 +28,7 @@ def open_source(path: Path) -> Source:
         return ParquetSource(path)
     if kind in (".csv", ".tsv"):
         return CsvSource(path, delimiter="\t" if kind == ".tsv" else ",")
-    return JsonLinesSource(path)
+    return JsonLinesSource(path, names)
 
 
 def kind_of(path: Path) -> str:
@@ -45,9 +48,17 @@ def kind_of(path: Path) -> str:
 
 
 def _require_content(path: Path) -> None:
-    if not path.exists():
-        raise BadInput(f"no such file: {path}", hint=f"paths start from {Path.cwd()}")
-    if not path.is_file():
-        raise BadInput(f"not a file: {path}", hint="give one file, not a folder")
-    if path.stat().st_size == 0:
+    try:
+        if not path.exists():
+            raise BadInput(f"no such file: {path}", hint=f"paths start from {Path.cwd()}")
+        if not path.is_file():
+            raise BadInput(f"not a file: {path}", hint="give one file, not a folder")
+        with path.open("rb") as file:
+            content = file.read(1)
+    except OSError as error:
+        raise BadInput(
+            f"{path} cannot be read: {error.strerror}",
+            hint="let the user that recs runs as read the file and its folder",
+        ) from error
+    if not content:
         raise BadInput(f"{path} is empty", hint="expected at least one row")

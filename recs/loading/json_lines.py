@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -14,24 +14,43 @@ import pyarrow as pa
 
 from recs.errors import BadInput
 from recs.loading.batches import Reject
+from recs.loading.text_files import UNREADABLE, is_packed, require_utf_8
 
 _LOOK_AHEAD = 1000  # lines whose keys are the columns
+_PIECE = 1 << 16  # bytes looked through at once
 _LARGEST_BATCH = 50_000  # Python objects are large
 
 
 class JsonLinesSource:
-    """A file of JSON objects; its columns are the keys of the first thousand lines."""
+    """A file of JSON objects.
+
+    Its columns are the keys of the first thousand lines, and of `names` those that any line has.
+    """
 
     unit = "line"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, names: Sequence[str] = ()) -> None:
         self._path = path
-        keys: dict[str, None] = {}
         with self._open() as (file, _):
-            for line in islice(file, _LOOK_AHEAD):
-                row, _ = _parse(line)
-                keys.update(dict.fromkeys(row or ()))
-        self.columns = list(keys)
+            require_utf_8(path)
+            self.columns = self._early_keys(file)
+            self.columns += _late_keys(file, set(names).difference(self.columns))
+
+    def _early_keys(self, file: BinaryIO) -> list[str]:
+        keys: dict[str, None] = {}
+        first_reason = ""
+        for number, line in enumerate(islice(file, _LOOK_AHEAD), 1):
+            if line.isspace():
+                continue
+            row, reason = _parse(line)
+            keys.update(dict.fromkeys(row or ()))
+            first_reason = first_reason or (reason and f"line {number}: {reason}")
+        if first_reason and not keys:
+            raise BadInput(
+                f"{self._path} is not JSON Lines: {first_reason}",
+                hint="expected one JSON object a line; of an array, jq -c '.[]' makes such lines",
+            )
+        return list(keys)
 
     def batches(self, names: Sequence[str], rows: int) -> Iterator[JsonLinesBatch]:  # noqa: ARG002 - a batch has all keys
         """Yield lines as batches."""
@@ -45,10 +64,10 @@ class JsonLinesSource:
     @contextmanager
     def _open(self) -> Iterator[tuple[BinaryIO, BinaryIO]]:
         with self._path.open("rb") as raw:
-            packed = self._path.suffix.lower() == ".gz"
+            packed = is_packed(self._path)
             try:
                 yield (cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if packed else raw), raw
-            except (OSError, EOFError) as error:
+            except UNREADABLE as error:
                 raise BadInput(
                     f"{self._path} cannot be read as JSON Lines: {error}",
                     hint="is the file whole, and compressed as its name says?",
@@ -76,21 +95,55 @@ class JsonLinesBatch:
         self.rows = len(self._rows)
 
     def column(self, name: str) -> Any:
-        """Return the values of a key; of mixed types, each as text."""
+        """Return the values of a key; booleans, and all where types are mixed, each as text."""
         values = self.objects(name)
         try:
-            return pa.array(values)
+            array = pa.array(values)
         except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+            array = None
+        if array is None or pa.types.is_nested(array.type) or pa.types.is_boolean(array.type):
             return pa.array([_text(value) for value in values], pa.string())
+        return array
+
+    def misfits(self, name: str) -> Mapping[int, Any]:
+        """Return the lists and objects."""
+        values = self.objects(name)
+        if {list, dict}.isdisjoint(map(type, values)):
+            return {}
+        return {row: value for row, value in enumerate(values) if isinstance(value, list | dict)}
 
     def objects(self, name: str) -> list[Any]:
         """Return the values of a key; None where a row lacks it."""
         return [row.get(name) for row in self._rows]
 
+    vectors = objects
+
     def rejects(self, faults: Mapping[int, str]) -> list[Reject]:
         """Return rows with their lines."""
         found = [Reject(self._lines[row], why, self._rows[row]) for row, why in faults.items()]
         return sorted(found + self._unparsable, key=lambda reject: reject.line)
+
+
+def _late_keys(file: BinaryIO, names: set[str]) -> list[str]:
+    """Return those of `names` that are keys of a line.
+
+    Only lines that have a name as text are parsed, or an escape, which may hide one: to look
+    through the others takes a fraction of the time.
+    """
+    missing = {f'"{name}"'.encode(errors="surrogatepass"): name for name in names}
+    found: list[str] = []
+    while missing and (lines := file.readlines(_PIECE)):
+        if not _may_have(b"".join(lines), missing):
+            continue
+        for line in lines:
+            row = _parse(line)[0] if _may_have(line, missing) else None
+            for text in [text for text, name in missing.items() if row and name in row]:
+                found.append(missing.pop(text))
+    return found
+
+
+def _may_have(text: bytes, keys: Iterable[bytes]) -> bool:
+    return b"\\" in text or any(key in text for key in keys)
 
 
 def _parse(line: bytes) -> tuple[dict[str, Any] | None, str]:
@@ -108,6 +161,8 @@ def _parse(line: bytes) -> tuple[dict[str, Any] | None, str]:
 def _text(value: Any) -> str | None:
     if value is None or isinstance(value, str):
         return value
+    if isinstance(value, list | dict):
+        return None
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     return json.dumps(value)

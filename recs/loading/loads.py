@@ -66,6 +66,7 @@ def load_interactions(
         columns: column of recs.interactions -> column of the file; else one of the same name.
         on_error: `fail` loads nothing if one row is bad; `skip` leaves bad rows out.
         rejects: where `skip` writes them; default: the file's name + .rejects.jsonl, beside it.
+            One of an earlier load is replaced, or removed where no row is rejected.
         on_progress: called after each batch with rows loaded and fraction of the file read.
 
     Without the columns interaction_type, weight, occurred_at: 'interaction', 1, now.
@@ -139,15 +140,15 @@ class _Job:
         self, fields: Sequence[Field], columns: Mapping[str, str] | None, attributes: Sequence[str]
     ) -> tuple[Source, FieldMap]:
         """Open the file and choose its columns."""
-        source = open_source(self._path)
+        chosen = columns or {}
+        names = [chosen.get(field.name, field.name) for field in fields]
+        source = open_source(self._path, [*names, *attributes])
         if self._rejects.resolve() == self._path.resolve():
             raise BadInput(
                 f"rejected rows would overwrite {self._path}",
                 hint="name another file: --rejects FILE",
             )
-        return source, map_fields(
-            fields, source.columns, columns=columns or {}, attributes=attributes
-        )
+        return source, map_fields(fields, source.columns, columns=chosen, attributes=attributes)
 
     def run(self, source: Source, checker: Checker, target: Target) -> tuple[int, RejectsFile]:
         """Move the rows; return how many, and the rejects."""
@@ -169,6 +170,8 @@ class _Job:
                 rows += verified.good_rows
                 self._on_progress(rows, checked.batch.fraction)
         self._require_rows(rows, source.unit, rejected)
+        if self._skip:
+            rejected.remove_stale()
         target.finish()
         return rows, rejected
 

@@ -29,11 +29,19 @@ class ParquetSource:
 
     def batches(self, names: Sequence[str], rows: int) -> Iterator[ParquetBatch]:
         """Yield rows as batches."""
+        self._require_unique(names)
         start = 0
         with self._open() as file:
             for block in file.iter_batches(batch_size=rows, columns=list(names)):
                 yield ParquetBatch(block, start, (start + block.num_rows) / self._rows)
                 start += block.num_rows
+
+    def _require_unique(self, names: Sequence[str]) -> None:
+        for name in names:
+            if self.columns.count(name) > 1:
+                raise BadInput(
+                    f"{self._path} has column {name!r} twice", hint="rename one of the two"
+                )
 
     @contextmanager
     def _open(self) -> Iterator[Any]:
@@ -68,10 +76,18 @@ class ParquetBatch:
         return array
 
     def objects(self, name: str) -> list[Any]:
-        """Return Python values; lists of numbers as numpy arrays."""
+        """Return Python values."""
+        return [_object(value) for value in self._block.column(name)]
+
+    def misfits(self, name: str) -> Mapping[int, Any]:  # noqa: ARG002 - a type holds for all rows
+        """Return none."""
+        return {}
+
+    def vectors(self, name: str) -> list[Any]:
+        """Return lists of numbers as numpy arrays."""
         array = self.column(name)
         if not _is_list(array.type) or not _is_number(array.type.value_type):
-            return list(array.to_pylist())
+            return self.objects(name)
         return [
             value.values.to_numpy(zero_copy_only=False) if value.is_valid else None
             for value in array
@@ -79,10 +95,24 @@ class ParquetBatch:
 
     def rejects(self, faults: Mapping[int, str]) -> list[Reject]:
         """Return the rows, of which the columns that were asked for."""
+        names = self._block.schema.names
         return [
-            Reject(self._start + row + 1, faults[row], self._block.slice(row, 1).to_pylist()[0])
+            Reject(
+                self._start + row + 1,
+                faults[row],
+                {name: _object(self._block.column(name)[row]) for name in names},
+            )
             for row in sorted(faults)
         ]
+
+
+def _object(value: Any) -> Any:
+    try:
+        return value.as_py()
+    except UnicodeDecodeError:
+        return bytes(value.as_buffer())
+    except (ValueError, OverflowError):  # a time that Python cannot hold
+        return str(value.cast(pa.string()))
 
 
 def _is_list(kind: Any) -> bool:

@@ -44,6 +44,23 @@ class RejectsFile:
             self.first = self.first or reject
             self.count += 1
 
+    def remove_stale(self) -> None:
+        """Remove what an earlier load left, if nothing was rejected; a device is left alone.
+
+        Raises:
+            BadInput: the file cannot be removed.
+        """
+        if self.count or not self.path.is_file():
+            return
+        try:
+            self.path.unlink()
+        except OSError as error:
+            raise BadInput(
+                f"cannot remove {self.path}, the rejected rows of an earlier load:"
+                f" {error.strerror}",
+                hint="name another file: --rejects FILE",
+            ) from error
+
     def _open(self) -> TextIO:
         try:
             self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace")

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gzip
+import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from sqlalchemy import Connection
 
 from recs.errors import BadInput
 from recs.loading import load_interactions, load_items
-from recs.loading.files import open_source
+from recs.loading.files import KINDS, open_source
 
 
 def test_a_missing_column_is_named_with_those_the_file_has(
@@ -118,8 +121,106 @@ def test_bytes_that_are_not_utf_8_are_a_bad_row(connection: Connection, tmp_path
         load_items(connection, tmp_path / "a.csv")
 
 
+def test_parquet_text_that_is_not_utf_8_is_a_bad_row(
+    connection: Connection, tmp_path: Path
+) -> None:
+    wrong = pa.array([b"a", b"\xc9"]).view(pa.string())
+    for name in ("item_id", "title", "x"):
+        table = pa.table({"item_id": ["a", "b"], "title": ["A", "B"], "x": ["1", "2"]})
+        table = table.set_column(table.schema.get_field_index(name), name, wrong)
+        parquet.write_table(table, tmp_path / "a.parquet")
+        with pytest.raises(BadInput, match=r"row 2: .*\\xc9.*, expected UTF-8"):
+            load_items(connection, tmp_path / "a.parquet", attributes=["x"])
+        assert (
+            load_items(
+                connection, tmp_path / "a.parquet", attributes=["x"], on_error="skip"
+            ).rejected
+            == 1
+        )
+
+
 def test_a_column_of_the_wrong_type_is_refused(connection: Connection, tmp_path: Path) -> None:
     table = pa.table({"user_id": ["u"], "item_id": ["1"], "weight": [[1.0]]})
     parquet.write_table(table, tmp_path / "a.parquet")
     with pytest.raises(BadInput, match="weight comes from a column of type list"):
         load_interactions(connection, tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize("name", ["a.csv.gz", "a.jsonl.gz"])
+@pytest.mark.parametrize("place", [10, 12, 40, -20, -6])
+def test_a_damaged_file_is_an_error(
+    connection: Connection, tmp_path: Path, name: str, place: int
+) -> None:
+    lines = (
+        ["item_id,title", *(f"{n},{n * n}" for n in range(5000))]
+        if name == "a.csv.gz"
+        else [f'{{"item_id": {n}, "title": "{n * n}"}}' for n in range(5000)]
+    )
+    packed = bytearray(gzip.compress("\n".join(lines).encode(), mtime=0))
+    for offset in range(4):
+        packed[place + offset] ^= 0xFF
+    (tmp_path / name).write_bytes(packed)
+    with pytest.raises(BadInput, match="cannot be read as") as caught:
+        load_items(connection, tmp_path / name, on_error="skip")
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("columns", [["item_id", "item_id"], ["item_id", "title", "title"]])
+def test_a_used_parquet_column_twice_is_refused(
+    connection: Connection, tmp_path: Path, columns: list[str]
+) -> None:
+    table = pa.table([pa.array(["1"])] * len(columns), names=columns)
+    parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(BadInput, match=f"has column '{columns[-1]}' twice") as caught:
+        load_items(connection, tmp_path / "a.parquet")
+    assert caught.value.hint == "rename one of the two"
+
+
+def test_an_unused_parquet_column_twice_does_no_harm(
+    connection: Connection, tmp_path: Path
+) -> None:
+    table = pa.table([pa.array(["1"])] * 3, names=["item_id", "x", "x"])
+    parquet.write_table(table, tmp_path / "a.parquet")
+    assert load_items(connection, tmp_path / "a.parquet").rows == 1
+
+
+@pytest.fixture
+def unprivileged() -> Iterator[Path]:
+    """Return a folder, and be a user that file modes apply to."""
+    with tempfile.TemporaryDirectory() as name:
+        folder, user = Path(name), os.geteuid()
+        folder.chmod(0o755)
+        (folder / "closed").mkdir()
+        if user == 0:
+            os.seteuid(65534)
+        try:
+            yield folder
+        finally:
+            os.seteuid(user)
+            (folder / "closed").chmod(0o700)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_file_that_may_not_be_read_is_an_error(unprivileged: Path, kind: str) -> None:
+    path = unprivileged / f"a{kind}"
+    user = os.geteuid()
+    os.seteuid(os.getuid())
+    path.write_bytes(b"x")
+    path.chmod(0)
+    (unprivileged / "closed").chmod(0)
+    os.seteuid(user)
+    for closed in (path, unprivileged / "closed" / f"a{kind}"):
+        with pytest.raises(BadInput, match=r"[Pp]ermission denied") as caught:
+            open_source(closed)
+        assert caught.value.hint
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.csv.gz", "a.jsonl.gz"])
+def test_utf_16_is_named(connection: Connection, tmp_path: Path, name: str, encoding: str) -> None:
+    content = "item_id\n1\n" if ".csv" in name else '{"item_id": 1}\n'
+    data = content.encode(encoding)
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    with pytest.raises(BadInput, match="UTF-16, expected UTF-8") as caught:
+        load_items(connection, tmp_path / name)
+    assert "iconv -f UTF-16" in str(caught.value.hint)

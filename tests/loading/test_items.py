@@ -54,6 +54,7 @@ BAD_ITEMS = [
     ({"item_id": ""}, "item_id is missing"),
     ({"item_id": "first"}, "item_id 'first' is in the file a second time"),
     ({"attributes": "[1]"}, "attributes is '[1]', expected a JSON object"),
+    ({"attributes": ["ab"]}, "attributes is ['ab'], expected a JSON object"),
     ({"attributes": {"x": float("nan")}}, "expected no NaN or infinity"),
     ({"attributes": {"x": "\0"}}, "NUL"),
     ({"available": "perhaps"}, "available is 'perhaps', expected true or false"),

@@ -1,0 +1,102 @@
+"""CSV: headers as they come, and cells as they are."""
+
+from __future__ import annotations
+
+import gzip
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from recs.errors import BadInput
+from recs.loading import load_interactions, load_items
+
+ALL = "SELECT item_id, title FROM recs.items ORDER BY 1"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "item_id,title,,\n1,x,,\n2,y,,\n",
+        "item_id,title,more,more\n1,x,,\n2,y,,\n",
+        "\nitem_id,title\n1,x\n2,y\n",
+        "\r\n\n\r\nitem_id,title\r\n1,x\r\n\r\n2,y\r\n",
+        "\ritem_id,title\r1,x\r2,y",
+        '\ufeff\nitem_id,title,"a\nb\r\nc"\n1,x,\n2,y,\n',
+        '"item_id",title,0,1\n1,x,7,8\n2,y,7,8\n',
+    ],
+)
+def test_headers_as_programs_write_them_are_read(
+    connection: Connection, write: Any, rows: Any, content: str
+) -> None:
+    load_items(connection, write("a.csv", content))
+    assert rows(ALL) == [("1", "x"), ("2", "y")]
+
+
+def test_lines_are_counted_from_the_top_of_the_file(
+    connection: Connection, write: Any, rejected: Any
+) -> None:
+    path = write("a.csv", '\n\nitem_id,title,"a\nb"\n1,x,\n\n2,y\n,z,\n')
+    report = load_items(connection, path, on_error="skip")
+    found = [(reject["line"], reject["row"]) for reject in rejected(report.rejects)]
+    assert found == [(7, ["2", "y"]), (8, {"item_id": "", "title": "z", "a\nb": ""})]
+
+
+def test_a_used_column_twice_in_the_header_is_refused(connection: Connection, write: Any) -> None:
+    with pytest.raises(BadInput, match="column 'title' twice"):
+        load_items(connection, write("a.csv", "item_id,title,title\n1,x,y\n"))
+
+
+@pytest.mark.parametrize("content", ["item_id", "item_id\n", "\n\nitem_id\n", "\n\n\n", "\r\n"])
+def test_a_file_without_rows_is_empty(connection: Connection, write: Any, content: str) -> None:
+    with pytest.raises(BadInput, match="is empty"):
+        load_items(connection, write("a.csv", content))
+
+
+@pytest.mark.parametrize("header", ["item_id,title,größe", "größe,item_id,title"])
+def test_a_header_in_latin_1_matters_only_where_it_is_used(
+    connection: Connection, tmp_path: Any, rows: Any, header: str
+) -> None:
+    values = {"item_id": "1", "title": "x", "größe": "3"}
+    line = ",".join(values[name] for name in header.split(","))
+    (tmp_path / "a.csv").write_bytes(f"{header}\n{line}\n".encode("latin-1"))
+    load_items(connection, tmp_path / "a.csv")
+    assert rows(ALL) == [("1", "x")]
+    with pytest.raises(BadInput, match="no column 'größe'"):
+        load_items(connection, tmp_path / "a.csv", attributes=["größe"])
+
+
+def test_a_quote_left_open_in_the_header_is_an_error(connection: Connection, write: Any) -> None:
+    with pytest.raises(BadInput, match="cannot be read as CSV"):
+        load_items(connection, write("a.csv", 'item_id,"title\n' + "1,x\n" * 2_000_000))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_line_ends_in_cells_are_kept_wherever_a_block_ends(
+    connection: Connection, tmp_path: Any, rows: Any, monkeypatch: Any, name: str
+) -> None:
+    cells = ["\r\n", "x\r", "\r\r\n", "é\r\n\r\n", "\n\r", "\r\n" * 9]
+    lines = "".join(f'{n},"{cell}"\r\n' for n, cell in enumerate(cells))
+    data = f"item_id,title\r\n{lines}".encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    for block in range(40, 80):
+        monkeypatch.setattr("recs.loading.csv_files._BLOCK", block)
+        with connection.begin_nested() as savepoint:
+            load_items(connection, tmp_path / name)
+            assert [row[1] for row in rows(ALL)] == cells, block
+            savepoint.rollback()
+
+
+def test_a_byte_that_is_no_utf_8_in_an_unused_cell_does_no_harm(
+    connection: Connection, tmp_path: Any, rows: Any
+) -> None:
+    (tmp_path / "a.csv").write_bytes(b"item_id,title,x\n1,x,\xff\n")
+    load_items(connection, tmp_path / "a.csv")
+    assert rows(ALL) == [("1", "x")]
+
+
+def test_a_row_with_a_nul_in_its_item_is_left_out(catalog: Connection, write: Any) -> None:
+    path = write("a.csv", "user_id,item_id\nu,1\nu,1\0\n")
+    with pytest.raises(BadInput, match="line 3: item_id has a NUL"):
+        load_interactions(catalog, path)
+    assert load_interactions(catalog, path, on_error="skip").rows == 1

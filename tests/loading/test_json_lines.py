@@ -1,0 +1,96 @@
+"""JSON Lines: keys wherever they first come, and values of every kind in one column."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection
+
+from recs.errors import BadInput
+from recs.loading import load_interactions, load_items
+
+EARLY = '{"user_id": "u", "item_id": "1"}\n' * 1200
+
+
+@pytest.mark.parametrize("key", ['"weight"', '"w\\u0065ight"'])
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+def test_a_key_first_seen_in_a_late_line_is_loaded(
+    catalog: Connection, tmp_path: Any, rows: Any, name: str, key: str
+) -> None:
+    late = EARLY + f'{{"user_id": "late", "item_id": "2", {key}: 7}}\n'
+    data = late.encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    load_interactions(catalog, tmp_path / name)
+    found = rows("SELECT user_id, weight FROM recs.interactions WHERE weight <> 1")
+    assert found == [("late", 7.0)]
+
+
+def test_mapped_and_attribute_keys_of_late_lines_are_loaded(
+    connection: Connection, write: Any, rows: Any
+) -> None:
+    early = "".join(f'{{"item_id": {n}}}\n' for n in range(1200))
+    path = write("a.jsonl", early + '{"item_id": "late", "größe": "Tall", "price": 2.5}\n')
+    load_items(connection, path, columns={"title": "größe"}, attributes=["price"])
+    found = rows("SELECT item_id, title, attributes FROM recs.items WHERE title <> ''")
+    assert found == [("late", "Tall", {"price": 2.5})]
+
+
+def test_a_key_that_only_stands_in_values_is_no_column(connection: Connection, write: Any) -> None:
+    early = "".join(f'{{"item_id": {n}}}\n' for n in range(1200))
+    path = write("a.jsonl", early + '{"item_id": "price", "x": {"price": "\\n"}}\n')
+    with pytest.raises(BadInput, match="no column 'price'"):
+        load_items(connection, path, attributes=["price"])
+
+
+MISFITS = [
+    ("title", {"en": "x"}, "line 2: title is {'en': 'x'}, expected text"),
+    ("title", ["x"], "line 2: title is ['x'], expected text"),
+    ("item_id", {"id": 1}, "line 2: item_id is {'id': 1}, expected text or a number"),
+    ("available", [True], "line 2: available is [True], expected true or false"),
+]
+
+
+@pytest.mark.parametrize(("key", "value", "reason"), MISFITS)
+@pytest.mark.parametrize("alone", [False, True])
+def test_a_nested_value_where_a_single_one_is_expected_is_a_bad_row(
+    connection: Connection, write: Any, rows: Any, key: str, value: Any, reason: str, alone: bool
+) -> None:
+    good = {"item_id": "good"} | ({} if alone else {"title": "T", "available": True})
+    bad = {"item_id": "bad"} | {key: value}
+    path = write("a.jsonl", json.dumps(good) + "\n" + json.dumps(bad) + "\n")
+    with pytest.raises(BadInput) as caught:
+        load_items(connection, path)
+    assert reason in caught.value.message
+    report = load_items(connection, path, on_error="skip")
+    assert (report.rows, report.rejected) == (1, 1)
+    assert rows("SELECT item_id FROM recs.items") == [("good",)]
+
+
+@pytest.mark.parametrize("weights", [["true"], ["true", "2"], ["[1]", "2"], ['{"x": 1}']])
+def test_a_weight_that_is_no_number_is_a_bad_row(
+    catalog: Connection, write: Any, weights: list[str]
+) -> None:
+    lines = [f'{{"user_id": "u", "item_id": "1", "weight": {weight}}}\n' for weight in weights]
+    path = write("a.jsonl", '{"user_id": "u", "item_id": "1"}\n' + "".join(lines))
+    with pytest.raises(BadInput, match=r"line 2: weight is .*, expected a number"):
+        load_interactions(catalog, path)
+    assert load_interactions(catalog, path, on_error="skip").rejected == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ('[{"item_id": 1}, {"item_id": 2}]\n', "line 1: expected a JSON object, got list"),
+        ('[\n  {"item_id": 1},\n  {"item_id": 2},\n]\n', "line 1: not JSON"),
+        ("\nitem_id,title\n1,x\n", "line 2: not JSON"),
+    ],
+)
+def test_a_file_without_any_json_object_says_what_its_first_line_is(
+    connection: Connection, write: Any, content: str, reason: str
+) -> None:
+    with pytest.raises(BadInput, match=reason) as caught:
+        load_items(connection, write("a.jsonl", content), on_error="skip")
+    assert "one JSON object a line" in str(caught.value.hint)
