@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recs.cli.parameters import device_option
+from recs.cli.parameters import SEED, device_option
 from recs.cli.settings import Settings, pass_settings
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, min_open=True),
     help="Begin no trial after so many seconds.",
 )
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, type=SEED)
 @device_option
 @click.option(
     "--output",
