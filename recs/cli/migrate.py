@@ -14,12 +14,14 @@ from recs.cli.settings import Settings, pass_settings
 @pass_settings
 def migrate(settings: Settings, as_sql: bool) -> None:
     """Create or upgrade the schema recs, in one transaction. Running it twice does no harm."""
-    from recs import migration
+    from recs import database, migration
 
     if as_sql:
         sys.stdout.write(migration.migration_sql())
         return
     engine = settings.bare_engine()
+    with engine.connect() as connection:
+        database.refuse_newer_schema(database.driver_connection(connection))
     done = migration.migrate(engine)
     settings.output.result({"before": done.before, "after": done.after})
     if done.before == done.after:
