@@ -15,6 +15,8 @@ from recs.errors import BadInput, ConnectionFailed, NotMigrated, ServerUnsuitabl
 
 MINIMUM_POSTGRESQL = 15_00_00
 MINIMUM_PGVECTOR = (0, 8, 4)
+# The newest under migrations/; here since serving imports no Alembic. They sort as they follow.
+REVISION = "0003"
 SCHEMA = "recs"
 # The extension may live in any schema (public, extensions): find it. Until the transaction ends.
 PIN_SEARCH_PATH = """\
@@ -201,14 +203,53 @@ def _check_may_create_extension(connection: psycopg.Connection[Any]) -> None:
 
 
 def require_schema(connection: psycopg.Connection[Any]) -> None:
-    """Check that `recs migrate` has run.
+    """Check that `recs migrate` has run, of this version of recs.
+
+    A role that may not read the revision is let pass: the database tells it what it lacks.
 
     Raises:
-        NotMigrated: there is no schema recs.
+        NotMigrated: there is no schema recs, an older one, or a newer one.
     """
-    row = connection.execute("SELECT to_regclass('recs.alembic_version') IS NOT NULL").fetchone()
-    if row is None or not row[0]:
+    found = _revision(connection)
+    if found is None:
         raise NotMigrated("the database has no schema recs", hint="run: recs migrate")
+    _refuse_newer(found)
+    if found < REVISION:
+        raise NotMigrated(
+            f"the schema recs is at revision {found}, expected {REVISION}", hint="run: recs migrate"
+        )
+
+
+def refuse_newer_schema(connection: psycopg.Connection[Any]) -> None:
+    """Check that no newer recs has migrated the database.
+
+    Raises:
+        NotMigrated: one has.
+    """
+    found = _revision(connection)
+    if found is not None:
+        _refuse_newer(found)
+
+
+def _refuse_newer(found: str) -> None:
+    if found > REVISION:
+        raise NotMigrated(
+            f"the schema recs is at revision {found}, newer than {REVISION} of this recs",
+            hint="upgrade recs: pip install --upgrade pgrecs",
+        )
+
+
+def _revision(connection: psycopg.Connection[Any]) -> str | None:
+    """Return the revision of the schema, None where there is none; REVISION if it is secret."""
+    row = connection.execute(
+        "SELECT has_table_privilege(to_regclass('recs.alembic_version'), 'SELECT')"
+    ).fetchone()
+    if row is None or row[0] is None:
+        return None
+    if not row[0]:  # asked first: a refusal would end the transaction
+        return REVISION
+    found = connection.execute("SELECT version_num FROM recs.alembic_version").fetchone()
+    return None if found is None else str(found[0])
 
 
 def require_tenant(connection: psycopg.Connection[Any], tenant_id: str) -> None:

@@ -21,7 +21,7 @@ class ServerUnsuitable(RecsError):
 
 
 class NotMigrated(RecsError):
-    """the database has no schema recs, or an old one"""
+    """the database has no schema recs, or one of another version"""
 
 
 class BadInput(RecsError):

@@ -27,6 +27,7 @@ SEARCHED = (
     "association_dimension",
 )
 ENOUGH_FOR_IMPORTANCE = 8
+LEAST_DIFFERENCE = 1e-6  # between recall@20 + ndcg@20 of trials
 
 OnTrial = Callable[["TuningTrial", int], None]
 
@@ -53,12 +54,14 @@ class TuningReport:
 
     Args:
         importances: share of the differences between trials that a setting explains (fANOVA, Hutter
-            et al. 2014); empty after fewer than eight trials.
+            et al. 2014); empty after fewer than eight trials, or where all are equal.
+        interrupted: it was ended by KeyboardInterrupt, and these are the trials done by then.
     """
 
     users: int
     trials: list[TuningTrial]
     importances: Mapping[str, float]
+    interrupted: bool = False
 
     @property
     def best(self) -> TuningTrial:
@@ -73,6 +76,7 @@ class TuningReport:
             "default": asdict(self.trials[0]),
             "trials": [asdict(trial) for trial in self.trials],
             "importances": dict(self.importances),
+            "interrupted": self.interrupted,
         }
 
 
@@ -90,9 +94,10 @@ def tune(
     Each trial is a whole training on everything but a validation slice, and is scored on that
     slice; what training itself chooses by, it holds out inside. The best of many trials is better
     on the slice than it will be in service: a gain of a few percent may be none.
+    KeyboardInterrupt ends the search; what was found by then is returned, if there is any.
 
     Args:
-        timeout: seconds, above 0, after which no further trial is begun.
+        timeout: seconds, above 0, after which no further trial is begun; the first always is.
         device: where to compute, as in TrainingConfig.
 
     Raises:
@@ -101,7 +106,7 @@ def tune(
     """
     if trials < 1:
         raise BadInput(f"trials is {trials}, expected 1 or more")
-    if timeout is not None and timeout <= 0:
+    if timeout is not None and not timeout > 0:
         raise BadInput(f"timeout is {timeout:g} s, expected more than 0, or none")
     interactions = _read(engine)
     validation = hold_out(
@@ -117,7 +122,7 @@ def tune(
     _check(validation.train, "no user has two different items beside those that are held out")
     done: list[TuningTrial] = []
 
-    def objective(trial: optuna.Trial) -> float:
+    def run(trial: optuna.Trial) -> float:
         start = time.perf_counter()
         config = TrainingConfig(**_suggest(trial), seed=seed, device=device)
         found = _score(config, validation)
@@ -130,10 +135,20 @@ def tune(
         return done[-1].value
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
+    began, interrupted = time.perf_counter(), False
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
     study.enqueue_trial({name: getattr(TrainingConfig(), name) for name in SEARCHED})
-    study.optimize(objective, n_trials=trials, timeout=timeout)
-    return TuningReport(len(validation.users), done, _importances(study, seed))
+    try:
+        while len(done) < trials:
+            trial = study.ask()
+            study.tell(trial, run(trial))
+            if timeout is not None and time.perf_counter() - began > timeout:
+                break
+    except KeyboardInterrupt:
+        if not done:
+            raise
+        interrupted = True
+    return TuningReport(len(validation.users), done, _importances(study, seed), interrupted)
 
 
 def _suggest(trial: optuna.Trial) -> dict[str, Any]:
@@ -154,7 +169,9 @@ def _score(config: TrainingConfig, validation: Validation) -> gate.Figures:
 
 
 def _importances(study: optuna.Study, seed: int) -> Mapping[str, float]:
-    if len(study.trials) < ENOUGH_FOR_IMPORTANCE:
+    values = [trial.value for trial in study.get_trials(deepcopy=False) if trial.value is not None]
+    # fANOVA fails where its trees find nothing to split by
+    if len(values) < ENOUGH_FOR_IMPORTANCE or max(values) - min(values) < LEAST_DIFFERENCE:
         return {}
     evaluator = optuna.importance.FanovaImportanceEvaluator(seed=seed)
     found: Mapping[str, float] = optuna.importance.get_param_importances(study, evaluator=evaluator)

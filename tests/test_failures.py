@@ -1,5 +1,9 @@
 """What a user is told of an exception, and which ones are left as defects of ours."""
 
+import os
+import socket
+
+import psycopg
 import pytest
 import torch
 from sqlalchemy import create_engine
@@ -48,6 +52,18 @@ def test_a_server_that_does_not_answer_is_told_without_sqlalchemy_around_it():
     failure = explain(caught.value)
     assert "connection" in failure.message
     assert "sqlalche.me" not in failure.message
+
+
+def test_a_connection_that_breaks_promises_nothing_of_what_was_committed(dsn):
+    connection = psycopg.connect(dsn)
+    with socket.socket(fileno=os.dup(connection.fileno())) as line:
+        line.shutdown(socket.SHUT_RDWR)
+    with pytest.raises(psycopg.OperationalError) as caught:
+        connection.execute("SELECT 1")
+    failure = explain(caught.value)
+    assert "connection" in failure.message
+    assert "COMMIT under way may have been done or not" in str(failure.hint)
+    assert "nothing was lost" not in str(failure.hint)
 
 
 @pytest.mark.parametrize(

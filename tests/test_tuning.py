@@ -69,10 +69,36 @@ def test_a_timeout_of_no_time_is_refused(shop: Engine) -> None:
         tuning.tune(shop, trials=1, timeout=0)
 
 
+def test_the_first_trial_runs_however_short_the_time(shop: Engine) -> None:
+    assert len(tuning.tune(shop, trials=3, timeout=1e-9).trials) == 1
+
+
 def test_importances_are_shares_of_the_settings_searched(shop: Engine) -> None:
     report = tuning.tune(shop, trials=tuning.ENOUGH_FOR_IMPORTANCE)
     assert set(report.importances) == set(tuning.SEARCHED)
     assert sum(report.importances.values()) == pytest.approx(1)
+
+
+def test_trials_that_are_all_equal_have_no_importances(engine: Engine) -> None:
+    # Of four items, three are known of each user: the fourth is the first guess of any training.
+    recommender = Recommender(engine)
+    recommender.upsert_items(Item(f"item-{n}") for n in range(4))
+    recommender.record_interactions(
+        Interaction(f"user-{u}", f"item-{(u + n) % 4}") for u in range(40) for n in range(4)
+    )
+    report = tuning.tune(engine, trials=tuning.ENOUGH_FOR_IMPORTANCE)
+    assert len({trial.value for trial in report.trials}) == 1
+    assert report.importances == {}
+
+
+def test_what_was_found_before_an_interrupt_is_returned(shop: Engine) -> None:
+    def stop(trial: tuning.TuningTrial, _: int) -> None:
+        if trial.number == 1:
+            raise KeyboardInterrupt
+
+    report = tuning.tune(shop, trials=5, on_trial=stop)
+    assert report.interrupted
+    assert [trial.number for trial in report.trials] == [0, 1]
 
 
 def test_a_whole_number_written_as_a_fraction_is_a_whole_number(tmp_path: Path) -> None:

@@ -52,19 +52,26 @@ def cli(ctx: click.Context, dsn: str | None, tenant_id: str | None, as_json: boo
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; an error a user can mend is two lines and exit code 1."""
-    from recs.cli.failures import explain
+    """Run the command line; an error a user can mend is two lines and exit code 1.
+
+    Of a command that cannot be read the exit code is click's, 2.
+    """
+    from recs.cli.failures import explain, explain_usage
 
     arguments = _json_anywhere(arguments)
+    as_json = "--json" in arguments
     try:
         cli.main(args=arguments, prog_name="recs", standalone_mode=False)
     except click.exceptions.Abort:
         raise SystemExit(130) from None
     except click.ClickException as error:
-        error.show()
+        if as_json:
+            Output(as_json=True).failure(explain_usage(error))
+        else:
+            error.show()
         raise SystemExit(error.exit_code) from None
     except Exception as error:  # noqa: BLE001 - explain() re-raises our own defects
-        Output(as_json="--json" in arguments).failure(explain(error))
+        Output(as_json=as_json).failure(explain(error))
         raise SystemExit(1) from None
 
 

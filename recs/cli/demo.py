@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recs.cli.output import Output
+from recs.cli.parameters import SEED
 from recs.cli.settings import Settings, pass_settings
 from recs.errors import ModelRefused
 
@@ -41,8 +42,10 @@ class Clock:
     @contextmanager
     def step(self, name: str) -> Iterator[None]:
         """Time a step under its name."""
+        from rich.markup import escape
+
         start = time.perf_counter()
-        self._output.say(f"[dim]{name} ...[/dim]")
+        self._output.say(f"[dim]{escape(name)} ...[/dim]")
         yield
         self.seconds[name] = time.perf_counter() - start
 
@@ -54,7 +57,7 @@ class Clock:
     help="A folder with a real shop's purchases.parquet. Default: a synthetic shop.",
 )
 @click.option("--k", type=click.IntRange(1, 100), default=5, help="How many items a list has.")
-@click.option("--seed", type=int, default=0, help="Of the synthetic shop and of training.")
+@click.option("--seed", type=SEED, default=0, help="Of the synthetic shop and of training.")
 @pass_settings
 def demo(settings: Settings, data: Path | None, k: int, seed: int) -> None:
     """Load a shop, train on it, show recommendations.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import click
 
+from recs.cli.parameters import SEED, K
 from recs.cli.settings import Settings, pass_settings
 
 
 @click.command()
-@click.option("--k", default=20, show_default=True, type=click.IntRange(1, 1000))
+@click.option("--k", default=20, show_default=True, type=K)
 @click.option(
     "--users",
     default=2000,
@@ -16,7 +17,7 @@ from recs.cli.settings import Settings, pass_settings
     type=click.IntRange(1),
     help="The size of the sample.",
 )
-@click.option("--seed", default=0, show_default=True, help="Which sample.")
+@click.option("--seed", default=0, show_default=True, type=SEED, help="Which sample.")
 @pass_settings
 def evaluate(settings: Settings, k: int, users: int, seed: int) -> None:
     """Evaluate the active model on what users did after it was trained."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+import click
 import psycopg
 from sqlalchemy.exc import DBAPIError
 
@@ -56,11 +57,22 @@ def explain(error: Exception) -> Failure:
     raise error
 
 
+def explain_usage(error: click.ClickException) -> Failure:
+    """Return message and hint of a command line that cannot be read."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    hint = None if context is None else f"see: {context.command_path} --help"
+    return Failure(error.format_message(), hint)
+
+
 def _from_database(error: psycopg.Error) -> Failure:
     message = error.diag.message_primary or str(error).strip()
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         hint = error.diag.message_hint or "connect as the owner of the schema recs, or be granted"
         return Failure(message, hint)
     if isinstance(error, psycopg.OperationalError) and error.diag.message_primary is None:
-        return Failure(message, "the transaction was rolled back: nothing was lost, run it again")
+        return Failure(
+            message,
+            "what was not committed is rolled back; a COMMIT under way may have been done or not:"
+            " see what is there before you run it again",
+        )
     return Failure(message, error.diag.message_hint or error.diag.message_detail)

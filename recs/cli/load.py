@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+import psycopg
+from psycopg import sql
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
-from recs.cli.output import Output
+from recs.cli.failures import explain
+from recs.cli.output import Failure, Output
 from recs.cli.settings import Settings, pass_settings
 from recs.database import analyze
+from recs.errors import RecsError
 
 if TYPE_CHECKING:
     from recs.loading import LoadReport
 
+_REFRESH = "SELECT recs.refresh_popularity()"
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 
@@ -77,9 +84,11 @@ def interactions(settings: Settings, /, file: Path, **options: Any) -> None:
 
     engine = settings.engine()
     report = _run(settings.output, file, loading.load_interactions, engine, options)
-    _refresh_popularity(settings.output, engine)
-    analyze(engine, "interactions", "item_popularity")
-    _tell(settings.output, "interactions", report)
+    with _loaded(settings.output, "interactions", report):
+        remedy = _refresh_of(settings.tenant_id)
+        with _left_undone(settings.output, report, "popularity was not refreshed", remedy):
+            _refresh_popularity(settings.output, engine)
+        _analyze(settings.output, report, engine, "interactions", "item_popularity")
 
 
 @load.command()
@@ -95,8 +104,8 @@ def items(settings: Settings, /, file: Path, **options: Any) -> None:
 
     engine = settings.engine()
     report = _run(settings.output, file, loading.load_items, engine, options)
-    analyze(engine, "items")
-    _tell(settings.output, "items", report)
+    with _loaded(settings.output, "items", report):
+        _analyze(settings.output, report, engine, "items")
 
 
 @load.command()
@@ -109,8 +118,8 @@ def users(settings: Settings, /, file: Path, **options: Any) -> None:
 
     engine = settings.engine()
     report = _run(settings.output, file, loading.load_users, engine, options)
-    analyze(engine, "users")
-    _tell(settings.output, "users", report)
+    with _loaded(settings.output, "users", report):
+        _analyze(settings.output, report, engine, "users")
 
 
 def _run(
@@ -127,6 +136,46 @@ def _run(
     return report
 
 
+@contextmanager
+def _loaded(output: Output, noun: str, report: LoadReport) -> Iterator[None]:
+    """Tell what was loaded after the block, even if it fails: the load is committed."""
+    try:
+        yield
+    finally:
+        _tell(output, noun, report)
+
+
+@contextmanager
+def _left_undone(output: Output, report: LoadReport, what: str, remedy: str) -> Iterator[None]:
+    """Say that the rows are loaded where the block fails or is interrupted.
+
+    Raises:
+        RecsError: `what` was left undone, and `remedy` does it; for what failed.
+    """
+    loaded = f"{report.rows:,} rows were loaded; {what}"
+    hint = f"do not load them again; {remedy}"
+    try:
+        yield
+    except KeyboardInterrupt:
+        output.failure(Failure(loaded, hint))
+        raise
+    except (DBAPIError, psycopg.Error, RecsError) as error:
+        raise RecsError(f"{loaded}: {explain(error).message}", hint=hint) from error
+
+
+def _analyze(output: Output, report: LoadReport, engine: Engine, *tables: str) -> None:
+    remedy = "ANALYZE " + ", ".join(f"recs.{table}" for table in tables)
+    with _left_undone(output, report, "the planner does not know of them yet", remedy):
+        analyze(engine, *tables)
+
+
+def _refresh_of(tenant_id: str | None) -> str:
+    if tenant_id is None:
+        return _REFRESH
+    setting = sql.SQL("SELECT set_config('recs.tenant_id', {}, false)").format(tenant_id)
+    return f"{setting.as_string()}; {_REFRESH}"
+
+
 def _refresh_popularity(output: Output, engine: Engine) -> None:
     allowed = (
         "SELECT has_function_privilege('recs.refresh_popularity(timestamptz)', 'EXECUTE'),"
@@ -137,10 +186,10 @@ def _refresh_popularity(output: Output, engine: Engine) -> None:
         if may:
             with output.progress() as progress:
                 progress.add_task("refreshing popularity", total=None)
-                connection.execute(text("SELECT recs.refresh_popularity()"))
+                connection.execute(text(_REFRESH))
         else:
             output.plain(
-                f"popularity is as it was: {user} may not run SELECT recs.refresh_popularity(),"
+                f"popularity is as it was: {user} may not run {_REFRESH},"
                 " members of recs_trainer may"
             )
 

@@ -19,6 +19,7 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,8 @@ class Output:
     """Print results to stdout and progress to stderr."""
 
     as_json: bool = False
-    console: Console = field(default_factory=lambda: Console(highlight=False))
-    errors: Console = field(default_factory=lambda: Console(stderr=True, highlight=False))
+    console: Console = field(default_factory=lambda: _console())
+    errors: Console = field(default_factory=lambda: _console(stderr=True))
 
     def result(self, document: Mapping[str, Any] | Sequence[Any]) -> None:
         """Print the JSON document, where programs asked for it."""
@@ -43,7 +44,7 @@ class Output:
             sys.stdout.write(json.dumps(document, default=str, indent=2) + "\n")
 
     def say(self, line: str = "") -> None:
-        """Print a line for people."""
+        """Print a line for people, in which [bold] is markup: for our own words only."""
         if not self.as_json:
             self.console.print(line, soft_wrap=True, markup=True)
 
@@ -55,11 +56,12 @@ class Output:
     def table(
         self, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, title: str | None = None
     ) -> None:
-        """Print a table for people; numbers are set right."""
+        """Print a table for people, its text as it is; numbers are set right."""
         if self.as_json:
             return
         rows = [list(row) for row in rows]
-        table = Table(title=title, title_justify="left", header_style="bold", box=None)
+        above = None if title is None else Text(title, style="table.title")
+        table = Table(title=above, title_justify="left", header_style="bold", box=None)
         for position, name in enumerate(columns):
             numeric = bool(rows) and all(isinstance(row[position], int | float) for row in rows)
             table.add_column(name, justify="right" if numeric else "left", overflow="fold")
@@ -72,7 +74,7 @@ class Output:
         """Show progress bars on stderr while the block runs."""
         with Progress(
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
@@ -97,7 +99,10 @@ class Output:
             self.errors.print("hint: " + failure.hint, markup=False, soft_wrap=True)
 
 
-def _cell(value: Any) -> str:
-    from rich.markup import escape
+def _console(*, stderr: bool = False) -> Console:
+    # Ids and titles are whatever they are: [/x] and :cat: too.
+    return Console(stderr=stderr, markup=False, emoji=False, highlight=False)
 
-    return f"{value:.4f}" if isinstance(value, float) else escape(str(value))
+
+def _cell(value: Any) -> Text:
+    return Text(f"{value:.4f}" if isinstance(value, float) else str(value))

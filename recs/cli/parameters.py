@@ -1,4 +1,4 @@
-"""Settings of a training, from a file, and where it computes, from an option."""
+"""What options may be: k, a seed, a device; and the settings of a training, from a file."""
 
 from __future__ import annotations
 
@@ -13,10 +13,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from recs.errors import BadInput
+from recs.repository import MOST_ROWS
 
 if TYPE_CHECKING:
     from recs.learning import TrainingConfig
 
+K = click.IntRange(1, MOST_ROWS)
+# what scikit-learn takes for a seed, and tuning draws with the next one too
+SEED = click.IntRange(0, 2**32 - 2)
 MAY_BE_ZERO = {"smoothing"}
 SHARES = {"validation_share"}
 

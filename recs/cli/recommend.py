@@ -9,6 +9,7 @@ from typing import Any
 import click
 from sqlalchemy import Engine, text
 
+from recs.cli.parameters import K
 from recs.cli.settings import Settings, pass_settings
 from recs.errors import BadInput
 from recs.repository import Recommendation, Recommender
@@ -16,7 +17,7 @@ from recs.repository import Recommendation, Recommender
 
 @click.command()
 @click.argument("user_ids", nargs=-1, required=True)
-@click.option("--k", default=10, show_default=True, help="How many items, 1 to 1000.")
+@click.option("--k", default=10, show_default=True, type=K, help="How many items.")
 @click.option("--include-seen", is_flag=True, help="Also items the user has interacted with.")
 @click.option("--filter", "filter_", help="A JSON object that the items' attributes must contain.")
 @pass_settings
@@ -35,7 +36,7 @@ def recommend(
 
 @click.command()
 @click.argument("item_id")
-@click.option("--k", default=10, show_default=True, help="How many items, 1 to 1000.")
+@click.option("--k", default=10, show_default=True, type=K, help="How many items.")
 @click.option("--filter", "filter_", help="A JSON object that the items' attributes must contain.")
 @pass_settings
 def similar(settings: Settings, item_id: str, k: int, filter_: str | None) -> None:

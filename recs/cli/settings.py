@@ -22,7 +22,7 @@ class Settings:
         """Return an engine on a database that has been migrated.
 
         Raises:
-            NotMigrated: it has no schema recs.
+            NotMigrated: it has no schema recs, or one of another version.
             BadInput: it has no such tenant.
         """
         from recs import database

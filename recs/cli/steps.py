@@ -32,6 +32,6 @@ def training_progress(output: Output) -> Iterator[tuple[OnStep, OnProgress]]:
 
         def on_step(step: str, seconds: float) -> None:
             if not output.as_json:
-                progress.console.print(f"[dim]{step}: {seconds:.1f} s[/dim]")
+                progress.console.print(f"{step}: {seconds:.1f} s", style="dim")
 
         yield on_step, on_progress

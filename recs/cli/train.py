@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from recs.cli.parameters import device_option, read_config
+from recs.cli.parameters import SEED, device_option, read_config
 from recs.cli.settings import Settings, pass_settings
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="A JSON file of settings, such as `recs tune` writes.",
 )
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, type=SEED)
 @device_option
 @click.option(
     "--until",
@@ -71,7 +71,7 @@ def train(
             ],
         )
     for note in [*figures["notes"], *_note_on_index(report)]:
-        output.say(note)
+        output.plain(note)
     if not report.activated and not no_activate:
         raise ModelRefused(
             f"model {report.model_id} is published but not active: "

@@ -173,10 +173,10 @@ def test_an_item_that_is_not_available_is_never_recommended(
 
 
 @pytest.mark.parametrize("k", [0, -1, 1_000_000, 1001])
-def test_a_k_out_of_range_is_refused_with_its_value(shop: Recommender, k: int) -> None:
-    for call in (lambda: shop.recommend("regular", k), lambda: shop.similar_items("item-1", k)):
-        with pytest.raises(DBAPIError) as caught:
-            call()
+def test_a_k_out_of_range_is_refused_with_its_value(engine: Engine, k: int) -> None:
+    for call in ("recommend('regular', :k)", "similar_items('item-1', :k)"):
+        with engine.connect() as connection, pytest.raises(DBAPIError) as caught:
+            connection.execute(text(f"SELECT * FROM recs.{call}"), {"k": k})
         assert isinstance(caught.value.orig, psycopg.errors.InvalidParameterValue)
         assert f"k is {k}, expected 1 to 1000" in str(caught.value.orig)
 

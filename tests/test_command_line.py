@@ -1,0 +1,93 @@
+"""The command line where it is misused, and where text of users looks like markup."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine
+
+from recs import Interaction, Item, Recommender
+from recs.cli import main
+from recs.cli.output import Output
+from recs.cli.steps import training_progress
+
+NOWHERE = ("--dsn", "postgresql://localhost:1/none")
+
+
+def exit_code(*arguments: str) -> Any:
+    with pytest.raises(SystemExit) as stopped:
+        main([*NOWHERE, *arguments])
+    return stopped.value.code
+
+
+@pytest.mark.parametrize("seed", ["-1", str(2**32 - 1), str(2**63), "99999999999999999999"])
+@pytest.mark.parametrize("command", ["train", "tune", "evaluate", "demo"])
+def test_a_seed_that_no_generator_takes_is_refused(command: str, seed: str, capsys: Any) -> None:
+    assert exit_code(command, "--seed", seed) == 2
+    assert f"{seed} is not in the range 0<=x<=4294967294" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("k", ["0", "1001", "99999999999"])
+@pytest.mark.parametrize("command", ["recommend", "similar"])
+def test_a_k_out_of_range_is_refused(command: str, k: str, capsys: Any) -> None:
+    assert exit_code(command, "u", "--k", k) == 2
+    assert f"{k} is not in the range 1<=x<=1000" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "hint"),
+    [
+        (("frobnicate",), "No such command 'frobnicate'", "see: recs --help"),
+        (("recommend", "u", "--k", "x"), "'x' is not a valid", "see: recs recommend --help"),
+        (("models", "list", "--bad"), "No such option", "see: recs models list --help"),
+        (("recommend",), "Missing argument", "see: recs recommend --help"),
+        (("train", "--parameters", "nowhere.json"), "'nowhere.json'", "see: recs train --help"),
+    ],
+)
+def test_a_misused_command_is_json_where_that_was_asked_for_and_exits_with_2(
+    arguments: tuple[str, ...], message: str, hint: str, capsys: Any
+) -> None:
+    assert exit_code(*arguments, "--json") == 2
+    written = capsys.readouterr()
+    document = json.loads(written.err)
+    assert message in document["error"]
+    assert document["hint"] == hint
+    assert written.out == ""
+
+
+def test_a_misused_command_shows_people_its_usage(capsys: Any) -> None:
+    assert exit_code("recommend", "u", "--k", "x") == 2
+    assert "Usage: recs recommend" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("awkward", ["[/x]", "[bold]u[/bold]", "a :cat: b", "end\\"])
+def test_ids_and_titles_are_printed_as_they_are(
+    engine: Engine, dsn: str, awkward: str, capsys: Any
+) -> None:
+    shop = Recommender(engine)
+    shop.upsert_items([Item("a", awkward), Item(awkward, "plain")])
+    shop.record_interactions([Interaction("v", "a")])
+    main(["--dsn", dsn, "recommend", awkward])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].rstrip() == f"for {awkward}"
+    assert any(line.split()[1] == "a" and f" {awkward} " in line for line in lines[2:])
+    assert any(f" {awkward} " in line and " plain " in line for line in lines[2:])
+
+
+def test_a_file_is_named_as_it_is_while_it_is_loaded(
+    engine: Engine, dsn: str, tmp_path: Path, capsys: Any
+) -> None:
+    path = tmp_path / "[red]items[bold].csv"
+    path.write_text("item_id\n1\n")
+    main(["--dsn", dsn, "load", "items", str(path)])
+    assert "loading [red]items[bold].csv" in capsys.readouterr().err
+
+
+def test_the_steps_of_a_training_are_printed_without_markup(capsys: Any) -> None:
+    with training_progress(Output()) as (on_step, _):
+        on_step("read", 1.0)
+    assert "read: 1.0 s" in capsys.readouterr().err.splitlines()[0]
+    assert "[dim]" not in capsys.readouterr().err

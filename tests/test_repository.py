@@ -1,0 +1,222 @@
+"""What `Recommender` takes for an id, a number, a time, a filter; and what it refuses by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from enum import StrEnum
+from types import MappingProxyType
+from typing import Any
+from uuid import UUID
+
+import numpy as np
+import pytest
+from sqlalchemy import Connection, text
+
+from recs import Interaction, Item, Recommender
+from recs.errors import BadInput
+
+AN_ID = UUID("00000000-0000-0000-0000-00000000002a")
+
+
+class Event(StrEnum):
+    PURCHASE = "purchase"
+
+
+@pytest.fixture
+def shop(connection: Connection) -> Recommender:
+    """Return a recommender on a catalog of two items, rolled back after the test."""
+    shop = Recommender(connection)
+    shop.upsert_items([Item("a", attributes={"c": 1}), Item("b")])
+    return shop
+
+
+def rows(connection: Connection, query: str) -> list[tuple[Any, ...]]:
+    return [tuple(row) for row in connection.execute(text(query))]
+
+
+def found(shop: Recommender, filter_: Any) -> set[str]:
+    return {row.item_id for row in shop.recommend("u", filter=filter_)}
+
+
+@pytest.mark.parametrize(
+    "weights", [(1, 2.5), (Decimal("1"), 2.5), (np.float32(1), 2.5), (True, 2.5), (1, np.int64(2))]
+)
+def test_weights_of_several_types_are_recorded_in_one_call(
+    shop: Recommender, connection: Connection, weights: tuple[Any, Any]
+) -> None:
+    shop.record_interactions(Interaction("u", "a", weight=weight) for weight in weights)
+    recorded = [row[0] for row in rows(connection, "SELECT weight FROM recs.interactions")]
+    assert recorded == [float(weight) for weight in weights]
+
+
+def test_types_of_interactions_may_be_of_an_enumeration_beside_text(
+    shop: Recommender, connection: Connection
+) -> None:
+    shop.record_interactions([Interaction("u", "a", Event.PURCHASE), Interaction("u", "b", "view")])
+    assert rows(connection, "SELECT interaction_type FROM recs.interactions ORDER BY 1") == [
+        ("purchase",), ("view",),
+    ]  # fmt: skip
+
+
+def test_a_time_without_a_zone_is_utc_whatever_the_sessions_zone_is(
+    shop: Recommender, connection: Connection
+) -> None:
+    connection.execute(text("SET LOCAL TimeZone = 'Asia/Tokyo'"))
+    noon = datetime(2024, 6, 1, 12)
+    paris = timezone(timedelta(hours=2))
+    shop.record_interactions(
+        Interaction("u", "a", occurred_at=at)
+        for at in (noon, noon.replace(tzinfo=UTC), datetime(2024, 6, 1, 14, tzinfo=paris))
+    )
+    assert rows(connection, "SELECT DISTINCT occurred_at FROM recs.interactions") == [
+        (noon.replace(tzinfo=UTC),)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("interaction", "message"),
+    [
+        (Interaction("u", "a", weight="much"), "weight is 'much', expected a number"),  # type: ignore[arg-type]
+        (Interaction("u", "a", weight=None), "weight is None, expected a number"),  # type: ignore[arg-type]
+        (Interaction("u", "a", None), "interaction_type is None, expected text"),  # type: ignore[arg-type]
+        (Interaction("u", "a", occurred_at=date(2024, 6, 1)), "expected a datetime"),  # type: ignore[arg-type]
+        (Interaction(None, "a"), "an id is None, expected str, int or UUID"),  # type: ignore[arg-type]
+        (Interaction("u", 42.0), "an id is 42.0, expected str, int or UUID"),  # type: ignore[arg-type]
+    ],
+)
+def test_an_interaction_that_makes_no_sense_is_refused_by_its_value(
+    shop: Recommender, interaction: Interaction, message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        shop.record_interactions([interaction])
+
+
+def test_ids_are_text_whole_numbers_and_uuids(shop: Recommender, connection: Connection) -> None:
+    shop.record_interactions(Interaction(id_, "a") for id_ in ("s", 42, np.int64(43), AN_ID))
+    users = [row[0] for row in rows(connection, "SELECT user_id FROM recs.interactions")]
+    assert users == ["s", "42", "43", str(AN_ID)]
+
+
+@pytest.mark.parametrize("id_", [None, 42.0, True, b"42", Decimal(42)])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda shop, id_: shop.recommend(id_),
+        lambda shop, id_: shop.recommend_many(["u", id_]),
+        lambda shop, id_: shop.similar_items(id_),
+        lambda shop, id_: shop.upsert_items([Item(id_)]),
+    ],
+)
+def test_an_id_of_another_type_is_refused(
+    shop: Recommender, call: Callable[[Recommender, Any], Any], id_: Any
+) -> None:
+    with pytest.raises(BadInput, match=r"an id is .*, expected str, int or UUID"):
+        call(shop, id_)
+
+
+@pytest.mark.parametrize("k", [0, -1, 1001, 99_999_999_999, None, 2.5, True, "10"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda shop, k: shop.recommend("u", k),
+        lambda shop, k: shop.recommend_many(["u"], k),
+        lambda shop, k: shop.recommend_many([], k),
+        lambda shop, k: shop.similar_items("a", k),
+        lambda shop, k: shop.popular_items(k),
+    ],
+)
+def test_a_k_that_is_not_1_to_1000_is_refused_by_every_method(
+    shop: Recommender, call: Callable[[Recommender, Any], Any], k: Any
+) -> None:
+    with pytest.raises(BadInput, match=f"k is {k!r}, expected 1 to 1000"):
+        call(shop, k)
+
+
+def test_a_k_from_an_array_is_a_number(shop: Recommender) -> None:
+    assert len(shop.recommend("u", np.int64(1))) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("filter_", ['{"c":1}', [1], [], 0, ""])
+def test_a_filter_that_is_no_mapping_is_refused(shop: Recommender, filter_: Any) -> None:
+    for call in (shop.recommend, shop.similar_items):
+        with pytest.raises(BadInput, match="expected a mapping") as caught:
+            call("a", filter=filter_)
+        assert repr(filter_) in caught.value.message
+    with pytest.raises(BadInput, match="expected a mapping"):
+        shop.recommend_many(["u"], filter=filter_)
+
+
+def test_any_mapping_is_a_filter(shop: Recommender) -> None:
+    assert found(shop, MappingProxyType({"c": 1})) == {"a"}
+    assert found(shop, {}) == {"a", "b"}
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (Decimal("19.90"), "19.9"),
+        (Decimal("12345678901234567890"), "12345678901234567890"),
+        (Decimal("1E+30"), "1" + 30 * "0"),
+        (np.int64(7), "7"),
+        (datetime(2024, 6, 1, 12, tzinfo=UTC), '"2024-06-01 12:00:00+00:00"'),
+        (date(2024, 6, 1), '"2024-06-01"'),
+        (AN_ID, f'"{AN_ID}"'),
+        (MappingProxyType({"deep": (Decimal("0.5"), None)}), '{"deep": [0.5, null]}'),
+    ],
+)
+def test_attributes_hold_what_json_can_say_and_filters_find_it(
+    shop: Recommender, connection: Connection, value: Any, written: str
+) -> None:
+    shop.upsert_items([Item("new", attributes=MappingProxyType({"value": value}))])
+    assert rows(
+        connection, "SELECT (attributes -> 'value')::text FROM recs.items WHERE item_id = 'new'"
+    ) == [(written,)]
+    assert found(shop, {"value": value}) == {"new"}
+
+
+@pytest.mark.parametrize(
+    ("value", "named"),
+    [
+        ({1, 2}, "{1, 2}"),
+        (b"raw", "b'raw'"),
+        (float("nan"), "nan"),
+        (Decimal("NaN"), "NaN"),
+        (Decimal("sNaN"), "sNaN"),
+        (Decimal("-Infinity"), "-Infinity"),
+        ({(1, 2): 3}, r"\(1, 2\)"),
+    ],
+)
+def test_what_json_cannot_say_is_refused_by_its_value(
+    shop: Recommender, value: Any, named: str
+) -> None:
+    with pytest.raises(BadInput, match=rf"{named}.* is not JSON"):
+        shop.recommend("u", filter={"value": value})
+    with pytest.raises(BadInput, match=rf"{named}.* is not JSON"):
+        shop.upsert_items([Item("good"), Item("bad", attributes={"value": value})])
+
+
+def test_attributes_that_are_no_mapping_are_refused_with_their_item(shop: Recommender) -> None:
+    with pytest.raises(BadInput, match=r"attributes of item 'x' are \[1\], expected a mapping"):
+        shop.upsert_items([Item("x", attributes=[1])])  # type: ignore[arg-type]
+
+
+def test_content_vectors_of_one_call_have_one_dimension(shop: Recommender) -> None:
+    with pytest.raises(BadInput, match="item 'z' has 3 dimensions, expected 2"):
+        shop.upsert_items(
+            [Item("x"), Item("y", content_vector=(1, 2)), Item("z", content_vector=(1, 2, 3))]
+        )
+
+
+@pytest.mark.parametrize("vector", [["x"], 5, "[1, 2]", [None]])
+def test_a_content_vector_that_is_no_numbers_is_refused(shop: Recommender, vector: Any) -> None:
+    with pytest.raises(BadInput, match=r"content vector of item 'x' is .*, expected numbers"):
+        shop.upsert_items([Item("x", content_vector=vector)])
+
+
+def test_a_content_vector_may_come_from_an_array(shop: Recommender, connection: Connection) -> None:
+    shop.upsert_items([Item("x", content_vector=np.array([0.5, 1], np.float32))])  # type: ignore[arg-type]
+    assert rows(connection, "SELECT content_vector::text FROM recs.items WHERE item_id = 'x'") == [
+        ("[0.5,1]",)
+    ]
