@@ -5,8 +5,9 @@ The main path, in the order it runs: `recs.loading` (files into tables), `recs.t
 from Python).
 """
 
+from recs.arguments import Interaction, Item
 from recs.errors import RecsError
-from recs.repository import AsyncRecommender, Interaction, Item, Recommendation, Recommender
+from recs.repository import AsyncRecommender, Recommendation, Recommender
 
 __all__ = [
     "AsyncRecommender",

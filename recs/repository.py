@@ -7,28 +7,30 @@ before you commit. It imports neither torch nor numpy.
 
 from __future__ import annotations
 
-import json
-import reprlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, date, datetime
-from decimal import Decimal
-from numbers import Integral, Real
+from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
-from uuid import UUID
 
 from sqlalchemy import Connection, Engine, Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
+from recs.arguments import (
+    Id,
+    Interaction,
+    Item,
+    filter_text,
+    id_text,
+    interaction_columns,
+    item_rows,
+    json_text,
+    row_count,
+)
 from recs.database import refuse_autocommit
-from recs.errors import BadInput
 
-Id: TypeAlias = str | int | UUID
 Bind: TypeAlias = Engine | Connection | Session
 AsyncBind: TypeAlias = AsyncEngine | AsyncConnection | AsyncSession
 Answer = TypeVar("Answer")
-MOST_ROWS = 1000  # as recs.check_k() has it
 
 
 @dataclass(frozen=True)
@@ -53,33 +55,6 @@ class PopularItem:
     item_id: str
     popularity: float
     support: int
-
-
-@dataclass(frozen=True)
-class Interaction:
-    """One thing a user did with an item of the catalog; a time without a zone is UTC."""
-
-    user_id: Id
-    item_id: Id
-    interaction_type: str = "interaction"
-    weight: float = 1.0
-    occurred_at: datetime = field(default_factory=lambda: datetime.now(UTC))
-
-
-@dataclass(frozen=True)
-class Item:
-    """One item of the catalog; `content_vector` only where the application makes its own.
-
-    In `attributes`, as in a filter: what JSON has, any Mapping, and numbers of other types
-    (Decimal); dates, times and UUIDs become text.
-    """
-
-    item_id: Id
-    title: str = ""
-    description: str = ""
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    available: bool = True
-    content_vector: Sequence[float] | None = None
 
 
 _RECOMMEND = text(
@@ -153,8 +128,8 @@ class Recommender:
         rows = self._rows(
             _RECOMMEND,
             {
-                "user_id": _id(user_id), "k": _k(k), "include_seen": include_seen,
-                "filter": _filter(filter),
+                "user_id": id_text(user_id), "k": row_count(k), "include_seen": include_seen,
+                "filter": filter_text(filter),
             },
         )  # fmt: skip
         return [_recommendation(row) for row in rows]
@@ -168,12 +143,12 @@ class Recommender:
         filter: Mapping[str, Any] | None = None,
     ) -> dict[str, list[Recommendation]]:
         """Return the k best items for each of many users, in one round trip. Reads only."""
-        keys = list(dict.fromkeys(_id(user_id) for user_id in user_ids))
+        keys = list(dict.fromkeys(id_text(user_id) for user_id in user_ids))
         rows = self._rows(
             _RECOMMEND_MANY,
             {
-                "user_ids": keys, "k": _k(k), "include_seen": include_seen,
-                "filter": _filter(filter),
+                "user_ids": keys, "k": row_count(k), "include_seen": include_seen,
+                "filter": filter_text(filter),
             },
         )  # fmt: skip
         answer: dict[str, list[Recommendation]] = {key: [] for key in keys}
@@ -189,12 +164,12 @@ class Recommender:
         filter: Mapping[str, Any] | None = None,
     ) -> list[Recommendation]:
         """Return the k items most similar to an item, best first. Reads only."""
-        parameters = {"item_id": _id(item_id), "k": _k(k), "filter": _filter(filter)}
+        parameters = {"item_id": id_text(item_id), "k": row_count(k), "filter": filter_text(filter)}
         return [_recommendation(row) for row in self._rows(_SIMILAR_ITEMS, parameters)]
 
     def popular_items(self, k: int = 10, *, segment: str = "") -> list[PopularItem]:
         """Return the k most popular items, of all users or of a segment. Reads only."""
-        rows = self._rows(_POPULAR_ITEMS, {"segment": segment, "k": _k(k)})
+        rows = self._rows(_POPULAR_ITEMS, {"segment": segment, "k": row_count(k)})
         return [PopularItem(row.item_id, row.popularity, row.support) for row in rows]
 
     def record_interactions(self, interactions: Iterable[Interaction]) -> int:
@@ -204,7 +179,7 @@ class Recommender:
         """
         rows = list(interactions)
         if rows:
-            self._write(_RECORD_INTERACTIONS, _columns(rows))
+            self._write(_RECORD_INTERACTIONS, interaction_columns(rows))
         return len(rows)
 
     def upsert_items(self, items: Iterable[Item]) -> int:
@@ -216,7 +191,7 @@ class Recommender:
         """
         rows = list(items)
         if rows:
-            self._write(_UPSERT_ITEMS, {"rows": _json(_item_rows(rows))})
+            self._write(_UPSERT_ITEMS, {"rows": json_text(item_rows(rows))})
         return len(rows)
 
     def _rows(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
@@ -309,135 +284,3 @@ class AsyncRecommender:
 
 def _recommendation(row: Row[Any]) -> Recommendation:
     return Recommendation(row.item_id, row.score, row.rank, row.tier, row.reason)
-
-
-def _id(value: object) -> str:
-    if isinstance(value, str):
-        return str.__str__(value)  # of an enumeration's member: its value
-    # numpy's integers are Integral, and what data frames hold; a float may have lost digits
-    if isinstance(value, Integral) and not isinstance(value, bool):
-        return str(int(value))
-    if isinstance(value, UUID):
-        return str(value)
-    raise BadInput(
-        f"an id is {value!r}, expected str, int or UUID",
-        hint="convert it as the catalog's ids were: 42, not 42.0",
-    )
-
-
-def _k(value: object) -> int:
-    if isinstance(value, Integral) and not isinstance(value, bool) and 1 <= int(value) <= MOST_ROWS:
-        return int(value)
-    raise BadInput(
-        f"k is {value!r}, expected 1 to {MOST_ROWS}",
-        hint="ask for what is shown; for more, page within one answer",
-    )
-
-
-def _filter(value: Mapping[str, Any] | None) -> str | None:
-    if value is None:
-        return None
-    if not isinstance(value, Mapping):
-        raise BadInput(
-            f"filter is {value!r}, expected a mapping", hint='for example: {"colour": "red"}'
-        )
-    return _json(value)
-
-
-def _json(value: object) -> str:
-    try:
-        return json.dumps(value, default=_json_value, allow_nan=False)
-    except (TypeError, ValueError, OverflowError) as error:  # NaN, a key that is no text, a circle
-        raise BadInput(
-            f"{reprlib.repr(value)} is not JSON: {error}",
-            hint="expected keys that are text, and finite numbers",
-        ) from error
-
-
-def _json_value(value: object) -> object:
-    """Return a value that json knows for one that it does not."""
-    if isinstance(value, Mapping):
-        return dict(value)
-    if isinstance(value, Integral):
-        return int(value)
-    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
-        return int(value)
-    if isinstance(value, Real | Decimal):
-        return float(value)
-    if isinstance(value, date | UUID):
-        return str(value)  # as `recs load` writes them
-    raise BadInput(
-        f"{value!r} is not JSON",
-        hint="expected text, numbers, booleans, None, dates, UUIDs, and lists and mappings of them",
-    )
-
-
-def _columns(rows: Sequence[Interaction]) -> dict[str, list[Any]]:
-    """Return a list a column, each of one type: psycopg dumps no others."""
-    return {
-        "user_ids": [_id(row.user_id) for row in rows],
-        "item_ids": [_id(row.item_id) for row in rows],
-        "types": [_type(row.interaction_type) for row in rows],
-        "weights": [_weight(row.weight) for row in rows],
-        "times": [_time(row.occurred_at) for row in rows],
-    }
-
-
-def _type(value: object) -> str:
-    if isinstance(value, str):
-        return str.__str__(value)
-    raise BadInput(f"interaction_type is {value!r}, expected text", hint="for example: 'purchase'")
-
-
-def _weight(value: Any) -> float:
-    try:
-        return float(value)
-    except (TypeError, ValueError, OverflowError):
-        raise BadInput(f"weight is {value!r}, expected a number", hint="leave it out: 1") from None
-
-
-def _time(value: object) -> str:
-    if not isinstance(value, datetime):
-        raise BadInput(f"occurred_at is {value!r}, expected a datetime", hint="leave it out: now")
-    return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
-
-
-def _item_rows(items: Sequence[Item]) -> list[dict[str, Any]]:
-    rows, dimension = [], None
-    for item in items:
-        id_, vector = _id(item.item_id), None
-        if not isinstance(item.attributes, Mapping):
-            raise BadInput(
-                f"attributes of item {id_!r} are {item.attributes!r}, expected a mapping",
-                hint='for example: {"colour": "red"}',
-            )
-        if item.content_vector is not None:
-            vector = _vector(item.content_vector, id_)
-            dimension = dimension or len(vector)
-            if len(vector) != dimension:
-                raise BadInput(
-                    f"the content vector of item {id_!r} has {len(vector)} dimensions, expected"
-                    f" {dimension} as of the items before it",
-                    hint="take vectors of one encoder",
-                )
-        rows.append(
-            {
-                "item_id": id_,
-                "title": item.title,
-                "description": item.description,
-                "attributes": _json(item.attributes),
-                "available": item.available,
-                "content_vector": None if vector is None else str(vector),
-            }
-        )
-    return rows
-
-
-def _vector(values: Any, item_id: str) -> list[float]:
-    try:
-        return [float(value) for value in values]
-    except (TypeError, ValueError, OverflowError):
-        raise BadInput(
-            f"the content vector of item {item_id!r} is {values!r}, expected numbers",
-            hint="leave it out, and the item's text is encoded",
-        ) from None

@@ -25,10 +25,9 @@ from benchmarks.quality.datasets import IntArray, Interactions
 from benchmarks.quality.method import Params
 from benchmarks.quality.protocols import Split
 from benchmarks.quality.tasks import Request
-from recs import database, loading, migration, server
+from recs import Interaction, Item, Recommender, database, loading, migration, server
 from recs.learning import TrainingConfig
 from recs.metrics import PADDING
-from recs.repository import Interaction, Item, Recommender
 from recs.training.pipeline import train_model
 from recs.tuning import tune
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from recs.arguments import MOST_ROWS
 from recs.errors import BadInput
-from recs.repository import MOST_ROWS
 
 if TYPE_CHECKING:
     from recs.learning import TrainingConfig

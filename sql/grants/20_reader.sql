@@ -11,6 +11,10 @@ BEGIN
       recs.item_embeddings, recs.user_embeddings, recs.content_terms,
       recs.popular_items, recs.cold_start_users, recs.cold_start_items
       TO recs_reader;
+    -- By which who asks is told that the schema is of another release.
+    IF to_regclass('recs.alembic_version') IS NOT NULL THEN
+      GRANT SELECT ON recs.alembic_version TO recs_reader;
+    END IF;
     -- What writes is VOLATILE. So are trigger functions: who may execute one that runs as its owner
     -- could hang it on a table of their own. To fire a trigger takes no right to its function.
     FOR v_function IN

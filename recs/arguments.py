@@ -1,0 +1,206 @@
+"""What callers give, checked, and in the form in which the database takes it."""
+
+from __future__ import annotations
+
+import json
+import reprlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from numbers import Integral, Real
+from typing import Any, TypeAlias
+from uuid import UUID
+
+from recs.errors import BadInput
+
+Id: TypeAlias = str | int | UUID
+MOST_ROWS = 1000  # as recs.check_k() has it
+
+
+@dataclass(frozen=True)
+class Interaction:
+    """One thing a user did with an item of the catalog; a time without a zone is UTC."""
+
+    user_id: Id
+    item_id: Id
+    interaction_type: str = "interaction"
+    weight: float = 1.0
+    occurred_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item of the catalog; `content_vector` only where the application makes its own.
+
+    In `attributes`, as in a filter: what JSON has, any Mapping, and numbers of other types
+    (Decimal); dates, times and UUIDs become text.
+    """
+
+    item_id: Id
+    title: str = ""
+    description: str = ""
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    available: bool = True
+    content_vector: Sequence[float] | None = None
+
+
+def id_text(value: object) -> str:
+    """Return an id as text.
+
+    Raises:
+        BadInput: it is neither text nor a whole number nor a UUID.
+    """
+    if isinstance(value, str):
+        return str.__str__(value)  # of an enumeration's member: its value
+    # numpy's integers are Integral, and what data frames hold; a float may have lost digits
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, UUID):
+        return str(value)
+    raise BadInput(
+        f"an id is {value!r}, expected str, int or UUID",
+        hint="convert it as the catalog's ids were: 42, not 42.0",
+    )
+
+
+def row_count(value: object) -> int:
+    """Return k.
+
+    Raises:
+        BadInput: it is not 1 to 1000.
+    """
+    if isinstance(value, Integral) and not isinstance(value, bool) and 1 <= int(value) <= MOST_ROWS:
+        return int(value)
+    raise BadInput(
+        f"k is {value!r}, expected 1 to {MOST_ROWS}",
+        hint="ask for what is shown; for more, page within one answer",
+    )
+
+
+def filter_text(value: Mapping[str, Any] | None) -> str | None:
+    """Return a filter as JSON.
+
+    Raises:
+        BadInput: it is no mapping, or holds what is not JSON.
+    """
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise BadInput(
+            f"filter is {value!r}, expected a mapping", hint='for example: {"colour": "red"}'
+        )
+    return json_text(value)
+
+
+def json_text(value: object) -> str:
+    """Return a value as JSON, by the rules of Item.
+
+    Raises:
+        BadInput: some of it is not JSON.
+    """
+    try:
+        return json.dumps(value, default=_json_value, allow_nan=False)
+    except (TypeError, ValueError, OverflowError) as error:  # NaN, a key that is no text, a circle
+        raise BadInput(
+            f"{reprlib.repr(value)} is not JSON: {error}",
+            hint="expected keys that are text, and finite numbers",
+        ) from error
+
+
+def _json_value(value: object) -> object:
+    """Return a value that json knows for one that it does not."""
+    if isinstance(value, Mapping):
+        return dict(value)
+    if isinstance(value, Integral):
+        return int(value)
+    if isinstance(value, Decimal) and value.is_finite() and value == value.to_integral_value():
+        return int(value)
+    if isinstance(value, Real | Decimal):
+        return float(value)
+    if isinstance(value, date | UUID):
+        return str(value)  # as `recs load` writes them
+    raise BadInput(
+        f"{value!r} is not JSON",
+        hint="expected text, numbers, booleans, None, dates, UUIDs, and lists and mappings of them",
+    )
+
+
+def interaction_columns(rows: Sequence[Interaction]) -> dict[str, list[Any]]:
+    """Return a list a column, each of one type: psycopg dumps no others.
+
+    Raises:
+        BadInput: an id, a type, a weight or a time that is none.
+    """
+    return {
+        "user_ids": [id_text(row.user_id) for row in rows],
+        "item_ids": [id_text(row.item_id) for row in rows],
+        "types": [_type(row.interaction_type) for row in rows],
+        "weights": [_weight(row.weight) for row in rows],
+        "times": [_time(row.occurred_at) for row in rows],
+    }
+
+
+def _type(value: object) -> str:
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise BadInput(f"interaction_type is {value!r}, expected text", hint="for example: 'purchase'")
+
+
+def _weight(value: Any) -> float:
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise BadInput(f"weight is {value!r}, expected a number", hint="leave it out: 1") from None
+
+
+def _time(value: object) -> str:
+    if not isinstance(value, datetime):
+        raise BadInput(f"occurred_at is {value!r}, expected a datetime", hint="leave it out: now")
+    return (value if value.tzinfo else value.replace(tzinfo=UTC)).isoformat()
+
+
+def item_rows(items: Sequence[Item]) -> list[dict[str, Any]]:
+    """Return items as values that JSON has.
+
+    Raises:
+        BadInput: an id, attributes or a vector that is none; vectors of two dimensions.
+    """
+    rows, dimension = [], None
+    for item in items:
+        id_, vector = id_text(item.item_id), None
+        if not isinstance(item.attributes, Mapping):
+            raise BadInput(
+                f"attributes of item {id_!r} are {item.attributes!r}, expected a mapping",
+                hint='for example: {"colour": "red"}',
+            )
+        if item.content_vector is not None:
+            vector = _vector(item.content_vector, id_)
+            dimension = dimension or len(vector)
+            if len(vector) != dimension:
+                raise BadInput(
+                    f"the content vector of item {id_!r} has {len(vector)} dimensions, expected"
+                    f" {dimension} as of the items before it",
+                    hint="take vectors of one encoder",
+                )
+        rows.append(
+            {
+                "item_id": id_,
+                "title": item.title,
+                "description": item.description,
+                "attributes": json_text(item.attributes),
+                "available": item.available,
+                "content_vector": None if vector is None else str(vector),
+            }
+        )
+    return rows
+
+
+def _vector(values: Any, item_id: str) -> list[float]:
+    try:
+        return [float(value) for value in values]
+    except (TypeError, ValueError, OverflowError):
+        raise BadInput(
+            f"the content vector of item {item_id!r} is {values!r}, expected numbers",
+            hint="leave it out, and the item's text is encoded",
+        ) from None
