@@ -112,7 +112,8 @@ def connect(dsn: str) -> psycopg.Connection[Any]:
     except psycopg.OperationalError as error:
         raise ConnectionFailed(
             f"cannot connect: {str(error).strip()}",
-            hint="check DATABASE_URL (or --dsn); without either, recs uses its embedded server",
+            hint="check --dsn, DATABASE_URL, PGHOST and the like; without any of them recs uses its"
+            " embedded server",
         ) from error
 
 
@@ -187,18 +188,23 @@ def _check_pgvector(version: str, *, installed: bool) -> None:
 
 
 def _check_may_create_extension(connection: psycopg.Connection[Any]) -> None:
-    # `vector` is a trusted extension: CREATE on the database is enough.
+    # CREATE on the database is enough where the packager has marked the extension as trusted.
     row = connection.execute(
-        "SELECT has_database_privilege(current_database(), 'CREATE'), current_user::text,"
-        " current_database()::text"
+        "SELECT r.rolsuper OR v.trusted"
+        " AND has_database_privilege(current_database(), 'CREATE'), v.trusted,"
+        " current_user::text, current_database()::text"
+        " FROM pg_roles r, pg_available_extensions e"
+        " JOIN pg_available_extension_versions v"
+        " ON v.name = e.name AND v.version = e.default_version"
+        " WHERE r.rolname = current_user AND e.name = 'vector'"
     ).fetchone()
-    assert row is not None  # noqa: S101 - a SELECT without FROM has one row
-    may_create, user, database = row
+    assert row is not None  # noqa: S101 - the extension is available, as was checked before
+    may_create, trusted, user, database = row
     if not may_create:
+        grant = f'; or: GRANT CREATE ON DATABASE "{database}" TO "{user}"' if trusted else ""
         raise ServerUnsuitable(
             f"the extension vector is not in database {database!r}, and {user!r} may not create it",
-            hint="as an administrator: CREATE EXTENSION vector; "
-            f'or: GRANT CREATE ON DATABASE "{database}" TO "{user}"',
+            hint=f"as an administrator, in this database: CREATE EXTENSION vector{grant}",
         )
 
 
@@ -212,7 +218,10 @@ def require_schema(connection: psycopg.Connection[Any]) -> None:
     """
     found = _revision(connection)
     if found is None:
-        raise NotMigrated("the database has no schema recs", hint="run: recs migrate")
+        raise NotMigrated(
+            f"the database {connection.info.dbname!r} has no schema recs",
+            hint="run: recs migrate; or name the database that has it: DATABASE_URL, or --dsn",
+        )
     _refuse_newer(found)
     if found < REVISION:
         raise NotMigrated(

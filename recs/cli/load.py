@@ -203,11 +203,14 @@ def _tell(output: Output, noun: str, report: LoadReport) -> None:
             "seconds": round(report.seconds, 3),
             "rows_per_second": round(report.rows_per_second),
             "rejects": report.rejects,
+            "ignored": list(report.ignored),
         }
     )
     output.say(
         f"{noun}: {report.rows:,} rows in {report.seconds:.1f} s"
         f" ({report.rows_per_second:,.0f} rows/s)"
     )
+    if report.ignored:
+        output.warn(f"columns of the file that were not loaded: {', '.join(report.ignored)}")
     if report.rejects is not None:
         output.plain(f"{report.rejected:,} rows were rejected: {report.rejects}")

@@ -86,6 +86,12 @@ def map_fields(
     return FieldMap(used, chosen, tuple(attributes))
 
 
+def unused(file_columns: Sequence[str], chosen: FieldMap) -> list[str]:
+    """Return the columns of a file that are not read."""
+    read = set(chosen.file_columns())
+    return [name for name in file_columns if name not in read]
+
+
 def _require_known_fields(fields: Sequence[Field], columns: Mapping[str, str]) -> None:
     names = [field.name for field in fields]
     for name in columns:

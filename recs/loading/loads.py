@@ -24,6 +24,7 @@ from recs.loading.fields import (
     Field,
     FieldMap,
     map_fields,
+    unused,
 )
 from recs.loading.files import open_source
 from recs.loading.rejects import RejectsFile
@@ -36,12 +37,16 @@ OnProgress: TypeAlias = Callable[[int, float], None]
 
 @dataclass(frozen=True)
 class LoadReport:
-    """What a load did; `rejects` is the file with the rejected rows, None where there are none."""
+    """What a load did; `rejects` is the file with the rejected rows, None where there are none.
+
+    `ignored` are columns of the file that went nowhere.
+    """
 
     rows: int
     rejected: int
     seconds: float
     rejects: Path | None
+    ignored: tuple[str, ...] = ()
 
     @property
     def rows_per_second(self) -> float:
@@ -135,6 +140,7 @@ class _Job:
         self._rejects = rejects or path.with_name(path.name + ".rejects.jsonl")
         self._on_progress = on_progress or (lambda _rows, _fraction: None)
         self._started = time.perf_counter()
+        self._ignored: tuple[str, ...] = ()
 
     def open(
         self, fields: Sequence[Field], columns: Mapping[str, str] | None, attributes: Sequence[str]
@@ -148,7 +154,9 @@ class _Job:
                 f"rejected rows would overwrite {self._path}",
                 hint="name another file: --rejects FILE",
             )
-        return source, map_fields(fields, source.columns, columns=chosen, attributes=attributes)
+        found = map_fields(fields, source.columns, columns=chosen, attributes=attributes)
+        self._ignored = tuple(filter(None, unused(source.columns, found)))
+        return source, found
 
     def run(self, source: Source, checker: Checker, target: Target) -> tuple[int, RejectsFile]:
         """Move the rows; return how many, and the rejects."""
@@ -197,7 +205,8 @@ class _Job:
     def report(self, rows: int, rejected: RejectsFile) -> LoadReport:
         """Sum up, after the commit."""
         seconds = time.perf_counter() - self._started
-        return LoadReport(rows, rejected.count, seconds, rejected.path if rejected.count else None)
+        rejects = rejected.path if rejected.count else None
+        return LoadReport(rows, rejected.count, seconds, rejects, self._ignored)
 
 
 @contextmanager

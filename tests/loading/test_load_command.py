@@ -47,3 +47,11 @@ def test_a_bad_row_is_two_lines_and_exit_code_1(dsn: str, write: Any, capsys: An
     assert lines[-2].startswith("error: ")
     assert "line 2: user_id is missing" in lines[-2]
     assert lines[-1].startswith("hint: nothing was loaded")
+
+
+def test_columns_that_go_nowhere_are_named(dsn: str, write: Any, capsys: Any) -> None:
+    path = write("items.csv", "item_id,tittle,price,\n1,One,2.5,\n")
+    main(["--dsn", dsn, "load", "items", str(path), "--attribute", "price"])
+    assert "warning: columns of the file that were not loaded: tittle\n" in capsys.readouterr().err
+    main(["--dsn", dsn, "load", "items", str(path), "--json"])
+    assert json.loads(capsys.readouterr().out)["ignored"] == ["tittle", "price"]
