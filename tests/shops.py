@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from sqlalchemy import Engine, text
 
+from recs import Interaction, Item, Recommender
 from recs.training import publishing, versions
 from recs.training.publication import ItemVectors, Publication, UserVectors
 
@@ -63,6 +64,18 @@ def record(
                 "tenant": tenant,
             },
         )
+
+
+def fill_with_groups(engine: Engine) -> None:
+    """Insert 48 items in four groups, and 80 users who keep to one each; nothing is dated."""
+    recommender = Recommender(engine)
+    recommender.upsert_items(Item(f"{group}-{n}") for group in "abcd" for n in range(12))
+    random = np.random.default_rng(0)
+    recommender.record_interactions(
+        Interaction(f"user-{u}", f"{'abcd'[u % 4]}-{n}")
+        for u in range(80)
+        for n in random.choice(12, 6, replace=False)
+    )
 
 
 def publication(

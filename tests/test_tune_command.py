@@ -8,12 +8,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 from sqlalchemy import Engine
 
-from recs import Interaction, Item, Recommender
 from recs.cli import main
+from tests import shops
 
 # The process gets a real SIGINT: before its third training begins, or in the midst of its first.
 INTERRUPTED = """
@@ -38,14 +37,7 @@ main({arguments!r})
 @pytest.fixture
 def shop(engine: Engine) -> Engine:
     """Return a database whose users keep to one of four groups of items."""
-    recommender = Recommender(engine)
-    recommender.upsert_items(Item(f"{group}-{n}") for group in "abcd" for n in range(12))
-    random = np.random.default_rng(0)
-    recommender.record_interactions(
-        Interaction(f"user-{u}", f"{'abcd'[u % 4]}-{n}")
-        for u in range(80)
-        for n in random.choice(12, 6, replace=False)
-    )
+    shops.fill_with_groups(engine)
     return engine
 
 

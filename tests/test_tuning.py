@@ -6,7 +6,6 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from sqlalchemy import Engine, text
@@ -15,19 +14,13 @@ from recs import Interaction, Item, Recommender, tuning
 from recs.cli.parameters import check_device, read_config
 from recs.errors import BadInput, NothingToLearn
 from recs.learning import TrainingConfig
+from tests import shops
 
 
 @pytest.fixture
 def shop(engine: Engine) -> Engine:
     """Return a database whose users keep to one of four groups of items."""
-    recommender = Recommender(engine)
-    recommender.upsert_items(Item(f"{group}-{n}") for group in "abcd" for n in range(12))
-    random = np.random.default_rng(0)
-    recommender.record_interactions(
-        Interaction(f"user-{u}", f"{'abcd'[u % 4]}-{n}")
-        for u in range(80)
-        for n in random.choice(12, 6, replace=False)
-    )
+    shops.fill_with_groups(engine)
     return engine
 
 
