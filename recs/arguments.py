@@ -84,11 +84,13 @@ def filter_text(value: Mapping[str, Any] | None) -> str | None:
     Raises:
         BadInput: it is no mapping, or holds what is not JSON.
     """
-    if value is None:
-        return None
+    return None if value is None else _mapping_text("filter is", value)
+
+
+def _mapping_text(what: str, value: object) -> str:
     if not isinstance(value, Mapping):
         raise BadInput(
-            f"filter is {value!r}, expected a mapping", hint='for example: {"colour": "red"}'
+            f"{what} {value!r}, expected a mapping", hint='for example: {"colour": "red"}'
         )
     return json_text(value)
 
@@ -168,32 +170,31 @@ def item_rows(items: Sequence[Item]) -> list[dict[str, Any]]:
     """
     rows, dimension = [], None
     for item in items:
-        id_, vector = id_text(item.item_id), None
-        if not isinstance(item.attributes, Mapping):
-            raise BadInput(
-                f"attributes of item {id_!r} are {item.attributes!r}, expected a mapping",
-                hint='for example: {"colour": "red"}',
-            )
-        if item.content_vector is not None:
-            vector = _vector(item.content_vector, id_)
+        row = _item_row(item)
+        vector = row["content_vector"]
+        if vector is not None:
             dimension = dimension or len(vector)
             if len(vector) != dimension:
                 raise BadInput(
-                    f"the content vector of item {id_!r} has {len(vector)} dimensions, expected"
-                    f" {dimension} as of the items before it",
+                    f"the content vector of item {row['item_id']!r} has {len(vector)} dimensions,"
+                    f" expected {dimension} as of the items before it",
                     hint="take vectors of one encoder",
                 )
-        rows.append(
-            {
-                "item_id": id_,
-                "title": item.title,
-                "description": item.description,
-                "attributes": json_text(item.attributes),
-                "available": item.available,
-                "content_vector": None if vector is None else str(vector),
-            }
-        )
+            row["content_vector"] = str(vector)
+        rows.append(row)
     return rows
+
+
+def _item_row(item: Item) -> dict[str, Any]:
+    item_id, vector = id_text(item.item_id), item.content_vector
+    return {
+        "item_id": item_id,
+        "title": item.title,
+        "description": item.description,
+        "attributes": _mapping_text(f"attributes of item {item_id!r} are", item.attributes),
+        "available": item.available,
+        "content_vector": None if vector is None else _vector(vector, item_id),
+    }
 
 
 def _vector(values: Any, item_id: str) -> list[float]:

@@ -216,39 +216,33 @@ def require_schema(connection: psycopg.Connection[Any]) -> None:
     Raises:
         NotMigrated: there is no schema recs, an older one, or a newer one.
     """
-    found = _revision(connection)
+    found = schema_revision(connection)
     if found is None:
         raise NotMigrated(
             f"the database {connection.info.dbname!r} has no schema recs",
             hint="run: recs migrate; or name the database that has it: DATABASE_URL, or --dsn",
         )
-    _refuse_newer(found)
+    refuse_newer(found)
     if found < REVISION:
         raise NotMigrated(
             f"the schema recs is at revision {found}, expected {REVISION}", hint="run: recs migrate"
         )
 
 
-def refuse_newer_schema(connection: psycopg.Connection[Any]) -> None:
-    """Check that no newer recs has migrated the database.
+def refuse_newer(revision: str | None) -> None:
+    """Check that a schema's revision is none of a newer recs.
 
     Raises:
-        NotMigrated: one has.
+        NotMigrated: it is.
     """
-    found = _revision(connection)
-    if found is not None:
-        _refuse_newer(found)
-
-
-def _refuse_newer(found: str) -> None:
-    if found > REVISION:
+    if revision is not None and revision > REVISION:
         raise NotMigrated(
-            f"the schema recs is at revision {found}, newer than {REVISION} of this recs",
+            f"the schema recs is at revision {revision}, newer than {REVISION} of this recs",
             hint="upgrade recs: pip install --upgrade pgrecs",
         )
 
 
-def _revision(connection: psycopg.Connection[Any]) -> str | None:
+def schema_revision(connection: psycopg.Connection[Any]) -> str | None:
     """Return the revision of the schema, None where there is none; REVISION if it is secret."""
     row = connection.execute(
         "SELECT has_table_privilege(to_regclass('recs.alembic_version'), 'SELECT')"

@@ -6,7 +6,6 @@ import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import psycopg
 from alembic import command
@@ -17,7 +16,14 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 
 from recs import resources
-from recs.database import PIN_SEARCH_PATH, SCHEMA, check_server, driver_connection
+from recs.database import (
+    PIN_SEARCH_PATH,
+    SCHEMA,
+    check_server,
+    driver_connection,
+    refuse_newer,
+    schema_revision,
+)
 from recs.errors import BadInput, RecsError
 
 # Any constant serves, as long as every recs uses the same: one migration at a time a database.
@@ -47,6 +53,7 @@ def migrate(engine: Engine) -> Migration:
 
     Raises:
         ServerUnsuitable: the server is too old, or lacks pgvector.
+        NotMigrated: a newer recs has migrated the database.
         RecsError: something else holds a lock; nothing has changed.
     """
     try:
@@ -66,7 +73,8 @@ def _migrate(engine: Engine) -> Migration:
         driver = driver_connection(connection)
         check_server(driver)
         driver.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
-        before = current_revision(driver)
+        before = schema_revision(driver)
+        refuse_newer(before)
         config = _config()
         config.attributes["connection"] = connection
         warnings: list[str] = []
@@ -107,15 +115,6 @@ def newest_revision() -> str:
     head = ScriptDirectory.from_config(_config()).get_current_head()
     assert head is not None  # noqa: S101 - there is a first revision
     return head
-
-
-def current_revision(connection: psycopg.Connection[Any]) -> str | None:
-    """Return the revision a database is at, or None where recs is not in it."""
-    found = connection.execute("SELECT to_regclass('recs.alembic_version')").fetchone()
-    if found is None or found[0] is None:
-        return None
-    row = connection.execute("SELECT version_num FROM recs.alembic_version").fetchone()
-    return None if row is None else str(row[0])
 
 
 def prepare_schema(connection: Connection) -> None:

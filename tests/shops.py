@@ -125,6 +125,12 @@ def publish(engine: Engine, what: Publication, *, activate: bool = True, name: s
     return id_
 
 
+def states(engine: Engine) -> dict[int, str]:
+    """Return the state of every version."""
+    with engine.connect() as connection:
+        return {v.model_id: v.state for v in versions.list_versions(connection)}
+
+
 def place(engine: Engine, vectors: Mapping[str, np.ndarray]) -> None:
     """Give new items a vector in the active version, as their content would."""
     with engine.begin() as connection:

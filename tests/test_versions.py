@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import signal
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -16,12 +16,11 @@ from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from recs import Recommender, database
-from recs.errors import BadInput, RecsError
+from recs.errors import BadInput
 from recs.training import publishing, versions
 from recs.training.indexing import IndexOptions
 from recs.training.publication import BlendWeights, UserVectors
 from tests import shops
-from tests.locks import wait_until_one_waits
 
 N = 60
 PARTS = BlendWeights(
@@ -49,11 +48,6 @@ def vectors(seed: int, dimension: int = 8) -> np.ndarray:
     return shops.unit(np.random.default_rng(seed).normal(size=(N, dimension)))
 
 
-def states(engine: Engine) -> dict[int, str]:
-    with engine.connect() as connection:
-        return {v.model_id: v.state for v in versions.list_versions(connection)}
-
-
 def first_choice(engine: Engine) -> str:
     return Recommender(engine).similar_items("item-0", 1)[0].item_id
 
@@ -72,11 +66,11 @@ def test_activation_flips_what_is_served_and_roll_back_flips_it_back(
     with engine.begin() as connection:
         versions.activate(connection, second)
     assert first_choice(engine) == nearest_to_first(new)
-    assert states(engine) == {first: "retired", second: "active"}
+    assert shops.states(engine) == {first: "retired", second: "active"}
     with engine.begin() as connection:
         assert versions.roll_back(connection) == first
     assert first_choice(engine) == nearest_to_first(old)
-    assert states(engine) == {first: "active", second: "retired"}
+    assert shops.states(engine) == {first: "active", second: "retired"}
 
 
 def test_roll_back_twice_goes_two_versions_back(engine: Engine, ids: list[str]) -> None:
@@ -127,7 +121,7 @@ def test_a_publication_that_does_not_fit_is_refused(
 ) -> None:
     with pytest.raises(BadInput, match=message):
         shops.publish(engine, replace(shops.publication(ids, vectors(4)), **change))
-    assert set(states(engine).values()) == {"failed"}
+    assert set(shops.states(engine).values()) == {"failed"}
 
 
 def test_a_vector_that_is_not_of_norm_one_is_refused_by_name(
@@ -217,7 +211,7 @@ def test_a_crash_in_write_back_leaves_the_active_model_serving_and_no_litter(
     with engine.connect() as connection:
         assert connection.execute(text(relations)).scalar_one() == before
         versions.clear_litter(connection)
-    assert sorted(states(engine).values()) == ["active", "failed"]
+    assert sorted(shops.states(engine).values()) == ["active", "failed"]
     new = vectors(5)
     shops.publish(engine, shops.publication(ids, new))
     assert first_choice(engine) == nearest_to_first(new)
@@ -241,9 +235,9 @@ def _wait_for_backends_to_notice(engine: Engine) -> None:
 def test_a_running_training_is_not_taken_for_litter(engine: Engine, ids: list[str]) -> None:
     with versions.new_version(engine, name="slow", dimension=8) as running:
         shops.publish(engine, shops.publication(ids, vectors(4)))
-        assert states(engine)[running] == "training"
+        assert shops.states(engine)[running] == "training"
         publishing.publish(engine, running, shops.publication(ids, vectors(2)))
-    assert states(engine)[running] == "ready"
+    assert shops.states(engine)[running] == "ready"
 
 
 def test_a_version_published_while_litter_is_looked_for_is_not_taken_for_it(
@@ -265,7 +259,7 @@ def test_a_version_published_while_litter_is_looked_for_is_not_taken_for_it(
     with engine.connect() as session:
         event.listen(session, "before_cursor_execute", finish)
         versions.clear_litter(session)
-    assert states(engine)[slow] == "ready"
+    assert shops.states(engine)[slow] == "ready"
 
 
 def test_two_publications_at_once_do_not_disturb_each_other(engine: Engine, ids: list[str]) -> None:
@@ -274,7 +268,7 @@ def test_two_publications_at_once_do_not_disturb_each_other(engine: Engine, ids:
 
     with ThreadPoolExecutor(2) as pool:
         assert len(set(pool.map(publish, (1, 2)))) == 2
-    assert set(states(engine).values()) == {"ready"}
+    assert set(shops.states(engine).values()) == {"ready"}
 
 
 def test_two_activations_at_once_leave_exactly_one_active(engine: Engine, ids: list[str]) -> None:
@@ -290,7 +284,7 @@ def test_two_activations_at_once_leave_exactly_one_active(engine: Engine, ids: l
     with ThreadPoolExecutor(2) as pool:
         for flipping in [pool.submit(flip, model_id) for model_id in published]:
             flipping.result()
-    assert sorted(states(engine).values()) == ["active", "retired"]
+    assert sorted(shops.states(engine).values()) == ["active", "retired"]
 
 
 def test_a_model_in_training_cannot_be_activated(engine: Engine, ids: list[str]) -> None:
@@ -300,70 +294,6 @@ def test_a_model_in_training_cannot_be_activated(engine: Engine, ids: list[str])
         pytest.raises(DBAPIError, match=f"model {model_id} is training, expected ready"),
     ):
         versions.activate(connection, model_id)
-
-
-def test_dropping_a_version_drops_its_vectors_and_the_active_one_stays(
-    engine: Engine, ids: list[str]
-) -> None:
-    first = shops.publish(engine, shops.publication(ids, vectors(4)))
-    second = shops.publish(engine, shops.publication(ids, vectors(2)))
-    with engine.begin() as connection:
-        with pytest.raises(BadInput, match=f"model {second} is active"):
-            versions.drop_version(connection, second)
-        versions.drop_version(connection, first)
-    with engine.connect() as connection:
-        left = connection.execute(
-            text("SELECT count(*) FROM pg_class WHERE relname LIKE :name"),
-            {"name": f"%embeddings_{first}%"},
-        ).scalar_one()
-    assert left == 0
-    assert states(engine) == {second: "active"}
-
-
-def test_roll_back_passes_over_a_version_that_was_dropped(engine: Engine, ids: list[str]) -> None:
-    first, second, _ = (shops.publish(engine, shops.publication(ids, vectors(s))) for s in range(3))
-    with engine.begin() as connection:
-        versions.drop_version(connection, second)
-        assert versions.roll_back(connection) == first
-
-
-def test_a_drop_makes_nobody_wait_for_a_transaction_that_has_asked(
-    engine: Engine, ids: list[str]
-) -> None:
-    first, _ = (shops.publish(engine, shops.publication(ids, vectors(s))) for s in range(2))
-
-    def drop() -> None:
-        with engine.begin() as connection:
-            versions.drop_version(connection, first)
-
-    with ThreadPoolExecutor(1) as pool, engine.begin() as asking:
-        shops.record(engine, [("u", ids[0])])
-        Recommender(asking).recommend("stranger", 1)
-        dropping = pool.submit(drop)
-        wait_until_one_waits(engine, "relation")
-        with engine.begin() as connection:  # it stands behind the drop, for a moment
-            connection.execute(text("SET LOCAL statement_timeout = '5s'"))
-            assert Recommender(connection).recommend("u", 1)
-        assert Recommender(asking).recommend("u", 1), "no deadlock: that is read in another order"
-        assert not dropping.done()
-        asking.commit()
-        dropping.result(30)
-    assert first not in states(engine)
-
-
-def test_a_drop_gives_up_on_tables_in_use_and_says_so(
-    engine: Engine, ids: list[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    first, second = (shops.publish(engine, shops.publication(ids, vectors(s))) for s in range(2))
-    monkeypatch.setattr(versions, "PATIENCE", 0)
-    with engine.begin() as asking:
-        Recommender(asking).recommend("stranger", 1)
-        with engine.begin() as connection:
-            with pytest.raises(RecsError, match=rf"model {first} was not dropped(.|\n)*hint: "):
-                versions.drop_version(connection, first)
-            before = connection.execute(text("SHOW lock_timeout")).scalar_one()
-    assert before == "0"
-    assert states(engine) == {first: "retired", second: "active"}
 
 
 def test_an_answer_locks_the_partitions_of_the_version_that_serves_and_no_others(
@@ -385,54 +315,6 @@ def test_an_answer_locks_the_partitions_of_the_version_that_serves_and_no_others
         assert set(connection.execute(locked).scalars()) == {
             f"item_embeddings_{serving}", f"user_embeddings_{serving}",
         }  # fmt: skip
-
-
-def test_a_version_that_is_being_activated_is_not_dropped_under_it(
-    engine: Engine, ids: list[str]
-) -> None:
-    shops.publish(engine, shops.publication(ids, vectors(4)))
-    second = shops.publish(engine, shops.publication(ids, vectors(2)), activate=False)
-
-    def drop() -> None:
-        with engine.begin() as connection:
-            versions.drop_version(connection, second)
-
-    with ThreadPoolExecutor(1) as pool, engine.begin() as connection:
-        versions.activate(connection, second)
-        dropping = pool.submit(drop)
-        wait_until_one_waits(engine, "advisory")
-        connection.commit()
-        with pytest.raises(BadInput, match=f"model {second} is active"):
-            dropping.result()
-    assert states(engine)[second] == "active"
-
-
-def test_a_version_dropped_while_it_is_published_leaves_no_table(
-    engine: Engine, ids: list[str]
-) -> None:
-    def drop() -> None:
-        with engine.begin() as connection:
-            versions.drop_version(connection, model_id)
-
-    with ThreadPoolExecutor(1) as pool:
-
-        def drop_it(step: str, done: int, _total: int) -> None:
-            if step == "build index" and not done:
-                dropping.append(pool.submit(drop))
-                wait_until_one_waits(engine, "transactionid")
-
-        dropping: list[Future[None]] = []
-        with versions.new_version(engine, name="dropped", dimension=8) as model_id:
-            what = shops.publication(ids, vectors(4))
-            publishing.publish(engine, model_id, what, on_progress=drop_it)
-        dropping[0].result()
-    with engine.connect() as connection:
-        left = connection.execute(
-            text("SELECT count(*) FROM pg_class WHERE relname LIKE :name"),
-            {"name": f"%embeddings_{model_id}%"},
-        ).scalar_one()
-    assert left == 0
-    assert states(engine) == {}
 
 
 def test_the_hnsw_index_is_built_with_the_options_given(engine: Engine, ids: list[str]) -> None:

@@ -1,0 +1,138 @@
+"""Dropping a version: all of it goes, nothing that serves does, and nobody waits for it long."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from sqlalchemy import Engine, text
+
+from recs import Recommender
+from recs.errors import BadInput, RecsError
+from recs.training import publishing, versions
+from tests import shops
+from tests.locks import wait_until_one_waits
+
+N = 60
+
+
+@pytest.fixture
+def ids(engine: Engine) -> list[str]:
+    return shops.insert_items(engine, N)
+
+
+def vectors(seed: int) -> np.ndarray:
+    return shops.unit(np.random.default_rng(seed).normal(size=(N, 8)))
+
+
+def test_dropping_a_version_drops_its_vectors_and_the_active_one_stays(
+    engine: Engine, ids: list[str]
+) -> None:
+    first = shops.publish(engine, shops.publication(ids, vectors(4)))
+    second = shops.publish(engine, shops.publication(ids, vectors(2)))
+    with engine.begin() as connection:
+        with pytest.raises(BadInput, match=f"model {second} is active"):
+            versions.drop_version(connection, second)
+        versions.drop_version(connection, first)
+    with engine.connect() as connection:
+        left = connection.execute(
+            text("SELECT count(*) FROM pg_class WHERE relname LIKE :name"),
+            {"name": f"%embeddings_{first}%"},
+        ).scalar_one()
+    assert left == 0
+    assert shops.states(engine) == {second: "active"}
+
+
+def test_roll_back_passes_over_a_version_that_was_dropped(engine: Engine, ids: list[str]) -> None:
+    first, second, _ = (shops.publish(engine, shops.publication(ids, vectors(s))) for s in range(3))
+    with engine.begin() as connection:
+        versions.drop_version(connection, second)
+        assert versions.roll_back(connection) == first
+
+
+def test_a_drop_makes_nobody_wait_for_a_transaction_that_has_asked(
+    engine: Engine, ids: list[str]
+) -> None:
+    first, _ = (shops.publish(engine, shops.publication(ids, vectors(s))) for s in range(2))
+
+    def drop() -> None:
+        with engine.begin() as connection:
+            versions.drop_version(connection, first)
+
+    with ThreadPoolExecutor(1) as pool, engine.begin() as asking:
+        shops.record(engine, [("u", ids[0])])
+        Recommender(asking).recommend("stranger", 1)
+        dropping = pool.submit(drop)
+        wait_until_one_waits(engine, "relation")
+        with engine.begin() as connection:  # it stands behind the drop, for a moment
+            connection.execute(text("SET LOCAL statement_timeout = '5s'"))
+            assert Recommender(connection).recommend("u", 1)
+        assert Recommender(asking).recommend("u", 1), "no deadlock: that is read in another order"
+        assert not dropping.done()
+        asking.commit()
+        dropping.result(30)
+    assert first not in shops.states(engine)
+
+
+def test_a_drop_gives_up_on_tables_in_use_and_says_so(
+    engine: Engine, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (shops.publish(engine, shops.publication(ids, vectors(s))) for s in range(2))
+    monkeypatch.setattr(versions, "PATIENCE", 0)
+    with engine.begin() as asking:
+        Recommender(asking).recommend("stranger", 1)
+        with engine.begin() as connection:
+            with pytest.raises(RecsError, match=rf"model {first} was not dropped(.|\n)*hint: "):
+                versions.drop_version(connection, first)
+            before = connection.execute(text("SHOW lock_timeout")).scalar_one()
+    assert before == "0"
+    assert shops.states(engine) == {first: "retired", second: "active"}
+
+
+def test_a_version_that_is_being_activated_is_not_dropped_under_it(
+    engine: Engine, ids: list[str]
+) -> None:
+    shops.publish(engine, shops.publication(ids, vectors(4)))
+    second = shops.publish(engine, shops.publication(ids, vectors(2)), activate=False)
+
+    def drop() -> None:
+        with engine.begin() as connection:
+            versions.drop_version(connection, second)
+
+    with ThreadPoolExecutor(1) as pool, engine.begin() as connection:
+        versions.activate(connection, second)
+        dropping = pool.submit(drop)
+        wait_until_one_waits(engine, "advisory")
+        connection.commit()
+        with pytest.raises(BadInput, match=f"model {second} is active"):
+            dropping.result()
+    assert shops.states(engine)[second] == "active"
+
+
+def test_a_version_dropped_while_it_is_published_leaves_no_table(
+    engine: Engine, ids: list[str]
+) -> None:
+    def drop() -> None:
+        with engine.begin() as connection:
+            versions.drop_version(connection, model_id)
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def drop_it(step: str, done: int, _total: int) -> None:
+            if step == "build index" and not done:
+                dropping.append(pool.submit(drop))
+                wait_until_one_waits(engine, "transactionid")
+
+        dropping: list[Future[None]] = []
+        with versions.new_version(engine, name="dropped", dimension=8) as model_id:
+            what = shops.publication(ids, vectors(4))
+            publishing.publish(engine, model_id, what, on_progress=drop_it)
+        dropping[0].result()
+    with engine.connect() as connection:
+        left = connection.execute(
+            text("SELECT count(*) FROM pg_class WHERE relname LIKE :name"),
+            {"name": f"%embeddings_{model_id}%"},
+        ).scalar_one()
+    assert left == 0
+    assert shops.states(engine) == {}
