@@ -43,6 +43,12 @@ FILTERS = {  # of the catalog
     "10 items pass": {"lot": 11},
     "nothing passes": {"lot": "none"},
 }
+CANDIDATES = {  # so many in stock, in a table of the application's own
+    "100 in stock": 100,
+    "1,000 in stock": 1_000,
+    "10,000 in stock": 10_000,
+    "half in stock": 50_000,
+}
 TRAINED_UNTIL = datetime(2024, 6, 1, tzinfo=UTC)
 
 
@@ -134,6 +140,12 @@ def _load(driver: psycopg.Connection[Any], items: int, seen: NDArray[np.int64]) 
         [items - 1],
     )
     events = [(f"user-{u}", j, n) for u, row in enumerate(seen) for n, j in enumerate(row)]
+    driver.execute("CREATE TABLE stock (shelf int PRIMARY KEY, item_id text NOT NULL)")
+    driver.execute(
+        "INSERT INTO stock SELECT row_number() OVER (ORDER BY hashint4(j)) - 1, 'item-' || j"
+        " FROM generate_series(0, %s) AS j",
+        [items - 1],
+    )
     # They shop at different times: the order of the rows is not that of the users.
     order = np.random.default_rng(1).permutation(len(events))
     with driver.cursor().copy(
@@ -208,10 +220,12 @@ def _measure(
                 clocks.time("similar_items", queries.similar_items, f"item-{n}")
                 clocks.time("recommend, stranger", queries.recommend, f"stranger-{n}")
                 clocks.time("recommend, 5 new events", queries.recommend, f"newcomer-{n}")
-            for name, passing in FILTERS.items():
+            asking = {name: queries.filtered(passing) for name, passing in FILTERS.items()}
+            asking |= {name: queries.in_stock(count) for name, count in CANDIDATES.items()}
+            for name, ask in asking.items():
                 for n in range(options.others):
-                    clocks.time(f"recommend, {name}", queries.filtered(passing), f"user-{n}")
-                    clocks.time(f"stranger, {name}", queries.filtered(passing), f"stranger-{n}")
+                    clocks.time(f"recommend, {name}", ask, f"user-{n}")
+                    clocks.time(f"stranger, {name}", ask, f"stranger-{n}")
     times = clocks.summary()
     return {
         "options": _noted(options) | {"ef_search": EF_SEARCH},
@@ -259,6 +273,14 @@ class Queries:
         """Return a call of recs.recommend for what passes a filter."""
         ask = "SELECT * FROM recs.recommend(%s, %s, p_filter => %s)"
         return lambda user_id: self._run(ask, [user_id, self._k, Jsonb(passing)])
+
+    def in_stock(self, count: int) -> Callable[[str], list[Any]]:
+        """Return a call of recs.recommend for what a table of the application has in stock."""
+        ask = (
+            "SELECT * FROM recs.recommend(%s, %s,"
+            " p_candidates => ARRAY(SELECT item_id FROM stock WHERE shelf < %s))"
+        )
+        return lambda user_id: self._run(ask, [user_id, self._k, count])
 
     def user_vector(self, user_id: str) -> list[Any]:
         """Call recs.user_vector, a part of recommend."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -62,6 +62,20 @@ def id_text(value: object) -> str:
         f"an id is {value!r}, expected str, int or UUID",
         hint="convert it as the catalog's ids were: 42, not 42.0",
     )
+
+
+def id_texts(name: str, values: object) -> list[str]:
+    """Return the ids of a collection as text.
+
+    Raises:
+        BadInput: it is text itself, or no collection, or one of them is no id.
+    """
+    if isinstance(values, str | bytes) or not isinstance(values, Iterable):
+        raise BadInput(
+            f"{name} is {reprlib.repr(values)}, expected ids",
+            hint='for example: ["sku-1", "sku-2"]',
+        )
+    return [id_text(value) for value in values]
 
 
 def row_count(value: object) -> int:

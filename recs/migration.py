@@ -54,18 +54,24 @@ def migrate(engine: Engine) -> Migration:
     Raises:
         ServerUnsuitable: the server is too old, or lacks pgvector.
         NotMigrated: a newer recs has migrated the database.
-        RecsError: something else holds a lock; nothing has changed.
+        RecsError: something else holds a lock, or an object of the application's own depends on
+            what has to go; nothing has changed.
     """
     try:
         return _migrate(engine)
-    except (DBAPIError, psycopg.errors.LockNotAvailable) as error:
+    except (DBAPIError, psycopg.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        if not isinstance(cause, psycopg.errors.LockNotAvailable):
-            raise
-        raise RecsError(
-            f"a table of recs is in use, and was not free within {LOCK_TIMEOUT}",
-            hint="nothing has changed; run it again when no load, training or long query runs",
-        ) from error
+        if isinstance(cause, psycopg.errors.LockNotAvailable):
+            raise RecsError(
+                f"a table of recs is in use, and was not free within {LOCK_TIMEOUT}",
+                hint="nothing has changed; run it again when no load, training or long query runs",
+            ) from error
+        if isinstance(cause, psycopg.errors.DependentObjectsStillExist):
+            raise RecsError(
+                f"{cause.diag.message_primary}: {cause.diag.message_detail}",
+                hint="nothing has changed; drop what depends on it, migrate, and create it again",
+            ) from error
+        raise
 
 
 def _migrate(engine: Engine) -> Migration:

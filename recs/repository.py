@@ -21,6 +21,7 @@ from recs.arguments import (
     Item,
     filter_text,
     id_text,
+    id_texts,
     interaction_columns,
     item_rows,
     json_text,
@@ -59,16 +60,21 @@ class PopularItem:
 
 _RECOMMEND = text(
     "SELECT * FROM recs.recommend(p_user_id => :user_id, p_k => :k,"
-    " p_include_seen => :include_seen, p_filter => CAST(:filter AS jsonb)) ORDER BY rank"
+    " p_include_seen => :include_seen, p_filter => CAST(:filter AS jsonb),"
+    " p_candidates => CAST(:candidates AS text[]), p_exclude => CAST(:exclude AS text[]))"
+    " ORDER BY rank"
 )
 _RECOMMEND_MANY = text(
     "SELECT * FROM recs.recommend_many(p_user_ids => CAST(:user_ids AS text[]), p_k => :k,"
-    " p_include_seen => :include_seen, p_filter => CAST(:filter AS jsonb))"
+    " p_include_seen => :include_seen, p_filter => CAST(:filter AS jsonb),"
+    " p_candidates => CAST(:candidates AS text[]), p_exclude => CAST(:exclude AS text[]))"
     " ORDER BY user_id, rank"
 )
 _SIMILAR_ITEMS = text(
     "SELECT * FROM recs.similar_items(p_item_id => :item_id, p_k => :k,"
-    " p_filter => CAST(:filter AS jsonb)) ORDER BY rank"
+    " p_filter => CAST(:filter AS jsonb),"
+    " p_candidates => CAST(:candidates AS text[]), p_exclude => CAST(:exclude AS text[]))"
+    " ORDER BY rank"
 )
 _POPULAR_ITEMS = text(
     "SELECT item_id, popularity, support FROM recs.popular_items"
@@ -104,7 +110,8 @@ class Recommender:
     Every method raises
         recs.errors.BadInput: before it asks the database, of a value that cannot be meant: an id
             that is neither text nor a whole number nor a UUID, a k outside 1..1000, a filter that
-            is no mapping, a weight that is no number, vectors of two dimensions in one call.
+            is no mapping, candidates that are no collection, a weight that is no number, vectors
+            of two dimensions in one call.
         sqlalchemy.exc.DBAPIError: with what the database said: an id that is not in the catalog,
             a weight that is not above 0.
     """
@@ -120,16 +127,23 @@ class Recommender:
         *,
         include_seen: bool = False,
         filter: Mapping[str, Any] | None = None,
+        candidates: Iterable[Id] | None = None,
+        exclude: Iterable[Id] | None = None,
     ) -> list[Recommendation]:
         """Return the k best items for a user, best first; strangers too get k rows.
 
-        `filter` keeps items whose attributes contain it. Reads only.
+        Reads only.
+
+        Args:
+            filter: only items whose attributes contain it.
+            candidates: only these items; what is not in the catalog is passed over. None: all.
+            exclude: none of these items.
         """
         rows = self._rows(
             _RECOMMEND,
             {
                 "user_id": id_text(user_id), "k": row_count(k), "include_seen": include_seen,
-                "filter": filter_text(filter),
+                **_eligible(filter, candidates, exclude),
             },
         )  # fmt: skip
         return [_recommendation(row) for row in rows]
@@ -141,14 +155,19 @@ class Recommender:
         *,
         include_seen: bool = False,
         filter: Mapping[str, Any] | None = None,
+        candidates: Iterable[Id] | None = None,
+        exclude: Iterable[Id] | None = None,
     ) -> dict[str, list[Recommendation]]:
-        """Return the k best items for each of many users, in one round trip. Reads only."""
+        """Return the k best items for each of many users, in one round trip. Reads only.
+
+        `filter`, `candidates` and `exclude` are those of `recommend`, for all of them.
+        """
         keys = list(dict.fromkeys(id_text(user_id) for user_id in user_ids))
         rows = self._rows(
             _RECOMMEND_MANY,
             {
                 "user_ids": keys, "k": row_count(k), "include_seen": include_seen,
-                "filter": filter_text(filter),
+                **_eligible(filter, candidates, exclude),
             },
         )  # fmt: skip
         answer: dict[str, list[Recommendation]] = {key: [] for key in keys}
@@ -162,9 +181,17 @@ class Recommender:
         k: int = 10,
         *,
         filter: Mapping[str, Any] | None = None,
+        candidates: Iterable[Id] | None = None,
+        exclude: Iterable[Id] | None = None,
     ) -> list[Recommendation]:
-        """Return the k items most similar to an item, best first. Reads only."""
-        parameters = {"item_id": id_text(item_id), "k": row_count(k), "filter": filter_text(filter)}
+        """Return the k items most similar to an item, best first. Reads only.
+
+        `filter`, `candidates` and `exclude` are those of `recommend`.
+        """
+        parameters = {
+            "item_id": id_text(item_id), "k": row_count(k),
+            **_eligible(filter, candidates, exclude),
+        }  # fmt: skip
         return [_recommendation(row) for row in self._rows(_SIMILAR_ITEMS, parameters)]
 
     def popular_items(self, k: int = 10, *, segment: str = "") -> list[PopularItem]:
@@ -231,11 +258,16 @@ class AsyncRecommender:
         *,
         include_seen: bool = False,
         filter: Mapping[str, Any] | None = None,
+        candidates: Iterable[Id] | None = None,
+        exclude: Iterable[Id] | None = None,
     ) -> list[Recommendation]:
         """See `Recommender.recommend`."""
         return await self._run(
-            lambda sync: sync.recommend(user_id, k, include_seen=include_seen, filter=filter)
-        )
+            lambda sync: sync.recommend(
+                user_id, k, include_seen=include_seen,
+                filter=filter, candidates=candidates, exclude=exclude,
+            )
+        )  # fmt: skip
 
     async def recommend_many(
         self,
@@ -244,11 +276,16 @@ class AsyncRecommender:
         *,
         include_seen: bool = False,
         filter: Mapping[str, Any] | None = None,
+        candidates: Iterable[Id] | None = None,
+        exclude: Iterable[Id] | None = None,
     ) -> dict[str, list[Recommendation]]:
         """See `Recommender.recommend_many`."""
         return await self._run(
-            lambda sync: sync.recommend_many(user_ids, k, include_seen=include_seen, filter=filter)
-        )
+            lambda sync: sync.recommend_many(
+                user_ids, k, include_seen=include_seen,
+                filter=filter, candidates=candidates, exclude=exclude,
+            )
+        )  # fmt: skip
 
     async def similar_items(
         self,
@@ -256,9 +293,15 @@ class AsyncRecommender:
         k: int = 10,
         *,
         filter: Mapping[str, Any] | None = None,
+        candidates: Iterable[Id] | None = None,
+        exclude: Iterable[Id] | None = None,
     ) -> list[Recommendation]:
         """See `Recommender.similar_items`."""
-        return await self._run(lambda sync: sync.similar_items(item_id, k, filter=filter))
+        return await self._run(
+            lambda sync: sync.similar_items(
+                item_id, k, filter=filter, candidates=candidates, exclude=exclude
+            )
+        )
 
     async def popular_items(self, k: int = 10, *, segment: str = "") -> list[PopularItem]:
         """See `Recommender.popular_items`."""
@@ -280,6 +323,18 @@ class AsyncRecommender:
             return await self._bind.run_sync(in_sync)
         async with self._bind.begin() as connection:
             return await connection.run_sync(in_sync)
+
+
+def _eligible(
+    filter: Mapping[str, Any] | None,
+    candidates: Iterable[Id] | None,
+    exclude: Iterable[Id] | None,
+) -> dict[str, Any]:
+    return {
+        "filter": filter_text(filter),
+        "candidates": None if candidates is None else id_texts("candidates", candidates),
+        "exclude": None if exclude is None else id_texts("exclude", exclude),
+    }
 
 
 def _recommendation(row: Row[Any]) -> Recommendation:

@@ -75,6 +75,11 @@ def test_an_async_engine_gets_the_rows_that_an_engine_gets(shop: Engine, dsn: st
         )
         assert await mine.recommend_many(["u", "v"], 5) == plain.recommend_many(["u", "v"], 5)
         assert await mine.similar_items("item-1", 5) == plain.similar_items("item-1", 5)
+        some = {"candidates": ["item-5", "item-6", "item-7"], "exclude": ["item-6"]}
+        assert await mine.recommend("u", **some) == plain.recommend("u", **some)
+        assert await mine.recommend_many(["u"], **some) == plain.recommend_many(["u"], **some)
+        found = await mine.similar_items("item-1", **some)
+        assert {row.item_id for row in found} == {"item-5", "item-7"}
         assert await mine.popular_items(5) == plain.popular_items(5)
 
     run(dsn, ask)

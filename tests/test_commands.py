@@ -88,6 +88,9 @@ def test_recommend_and_similar_print_the_rows_of_the_database(
     assert "item-0" not in {row["item_id"] for row in unseen}
     everything = ask("recommend", "u", "--k", str(N), "--include-seen")["u"]
     assert "item-0" in {row["item_id"] for row in everything}
+    both = ("--candidate", "item-1", "--candidate", "item-2", "--exclude", "item-2")
+    assert [row["item_id"] for row in ask("recommend", "u", *both)["u"]] == ["item-1"]
+    assert [row["item_id"] for row in ask("similar", "item-3", *both)] == ["item-1"]
     assert ask("similar", "item-1", "--k", "3") == [
         asdict(row) for row in shop.similar_items("item-1", 3)
     ]

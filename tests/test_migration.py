@@ -78,6 +78,46 @@ def test_the_sql_that_migrate_prints_upgrades_an_older_database(
         migration.migration_sql("0099")
 
 
+@pytest.fixture
+def with_functions_of_0004(dsn: str) -> Engine:
+    """Return a database at 0004 that has recommend() as it was called then."""
+    engine = database.make_engine(dsn)
+    with engine.begin() as connection:
+        config = migration._config()
+        config.attributes["connection"] = connection
+        command.downgrade(config, "0004")
+        connection.execute(
+            text(
+                "CREATE FUNCTION recs.recommend(p_user_id text, p_k integer DEFAULT 10,"
+                " p_include_seen boolean DEFAULT false, p_filter jsonb DEFAULT NULL)"
+                " RETURNS TABLE (item_id text) LANGUAGE sql AS 'SELECT NULL::text'"
+            )
+        )
+    return engine
+
+
+def test_an_upgrade_leaves_one_function_that_a_call_can_mean(
+    with_functions_of_0004: Engine,
+) -> None:
+    assert migration.migrate(with_functions_of_0004).before == "0004"
+    assert Recommender(with_functions_of_0004).recommend("nobody") == []
+    with with_functions_of_0004.connect() as connection:
+        assert connection.execute(text("SELECT * FROM recs.recommend('nobody', 3)")).all() == []
+
+
+def test_a_view_on_a_function_that_an_upgrade_drops_is_named_and_stays(
+    with_functions_of_0004: Engine,
+) -> None:
+    with with_functions_of_0004.begin() as connection:
+        connection.execute(text("CREATE VIEW home AS SELECT * FROM recs.recommend('nobody')"))
+    with pytest.raises(RecsError, match="view home depends on function recommend"):
+        migration.migrate(with_functions_of_0004)
+    with with_functions_of_0004.begin() as connection:
+        assert connection.execute(text("SELECT item_id FROM home")).scalars().all() == [None]
+        connection.execute(text("DROP VIEW home"))
+    assert migration.migrate(with_functions_of_0004).before == "0004"
+
+
 def test_a_failed_migration_leaves_nothing(empty_dsn: str, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(_: object) -> None:
         raise RuntimeError("power cut")

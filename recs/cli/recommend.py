@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
@@ -15,20 +16,40 @@ from recs.errors import BadInput
 from recs.repository import Recommendation, Recommender
 
 
+def eligible(command: Callable[..., None]) -> Callable[..., None]:
+    """Add the options that say which items may be answered."""
+    for option in (
+        click.option("--exclude", multiple=True, help="An item not to answer; may be repeated."),
+        click.option("--candidate", "candidates", multiple=True,
+                     help="An item that may be answered, and only such; may be repeated."),
+        click.option("--filter", "filter_",
+                     help="A JSON object that the items' attributes must contain."),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 @click.command()
 @click.argument("user_ids", nargs=-1, required=True)
 @click.option("--k", default=10, show_default=True, type=K, help="How many items.")
 @click.option("--include-seen", is_flag=True, help="Also items the user has interacted with.")
-@click.option("--filter", "filter_", help="A JSON object that the items' attributes must contain.")
+@eligible
 @pass_settings
 def recommend(
-    settings: Settings, user_ids: tuple[str, ...], k: int, include_seen: bool, filter_: str | None
+    settings: Settings,
+    user_ids: tuple[str, ...],
+    k: int,
+    include_seen: bool,
+    filter_: str | None,
+    candidates: tuple[str, ...],
+    exclude: tuple[str, ...],
 ) -> None:
     """Print the k best items for each user."""
     engine = settings.engine()
     answers = Recommender(engine, tenant_id=settings.tenant_id).recommend_many(
-        user_ids, k, include_seen=include_seen, filter=parse_filter(filter_)
-    )
+        user_ids, k, include_seen=include_seen,
+        filter=parse_filter(filter_), candidates=candidates or None, exclude=exclude,
+    )  # fmt: skip
     settings.output.result({user: [asdict(row) for row in rows] for user, rows in answers.items()})
     for user, rows in answers.items():
         _print(settings, engine, f"for {user}", rows)
@@ -37,13 +58,20 @@ def recommend(
 @click.command()
 @click.argument("item_id")
 @click.option("--k", default=10, show_default=True, type=K, help="How many items.")
-@click.option("--filter", "filter_", help="A JSON object that the items' attributes must contain.")
+@eligible
 @pass_settings
-def similar(settings: Settings, item_id: str, k: int, filter_: str | None) -> None:
+def similar(
+    settings: Settings,
+    item_id: str,
+    k: int,
+    filter_: str | None,
+    candidates: tuple[str, ...],
+    exclude: tuple[str, ...],
+) -> None:
     """Print the k items most similar to one."""
     engine = settings.engine()
     rows = Recommender(engine, tenant_id=settings.tenant_id).similar_items(
-        item_id, k, filter=parse_filter(filter_)
+        item_id, k, filter=parse_filter(filter_), candidates=candidates or None, exclude=exclude
     )
     settings.output.result([asdict(row) for row in rows])
     _print(settings, engine, f"like {item_id}", rows)

@@ -12,14 +12,16 @@ DECLARE
   v_indexed text;  -- the distance by which the index is ordered
   v_exact text := 'v.embedding <#> p_embedding';
   v_vectors text := 'recs.item_embeddings v';
-  v_matching text := 'recs.matching_items(p_filter) m (item_id)
+  v_matching text := 'recs.matching_items(p_filter, p_candidates) m (item_id)
               JOIN recs.item_embeddings v USING (item_id)';
   v_join text := 'JOIN recs.items i ON i.tenant_id = p_tenant_id AND i.item_id = e.item_id
-        WHERE i.available AND (p_filter IS NULL OR i.attributes @> p_filter)';
+        WHERE i.available AND (p_filter IS NULL OR i.attributes @> p_filter)
+          AND (p_candidates IS NULL OR e.item_id IN (SELECT unnest(p_candidates)))';
   v_matched text := 'WHERE true';  -- available and passing the filter already
   -- Where so many of the nearest are looked at in vain, the filter is strict.
   v_nearest text := 'ORDER BY distance
-              LIMIT CASE WHEN p_filter IS NOT NULL THEN greatest(500, 20 * p_k) END';
+              LIMIT CASE WHEN p_filter IS NOT NULL OR p_candidates IS NOT NULL
+                THEN greatest(500, 20 * p_k) END';
   v_learned_nearest text := v_nearest;
   v_search text := $search$
         SELECT e.item_id, e.embedding, e.distance
@@ -27,6 +29,7 @@ DECLARE
               FROM %4$s
               WHERE v.model_id = %1$s AND v.tenant_id = p_tenant_id AND %3$s) e
         %5$s
+          AND (p_exclude IS NULL OR e.item_id NOT IN (SELECT unnest(array_remove(p_exclude, NULL))))
           AND (p_include_seen OR NOT EXISTS (
             SELECT FROM recs.interactions s
             WHERE s.tenant_id = p_tenant_id AND s.user_id = p_user_id AND s.item_id = e.item_id))
@@ -55,7 +58,7 @@ BEGIN
   EXECUTE format($create$
 CREATE FUNCTION recs.%2$I(
   p_tenant_id text, p_user_id text, p_embedding halfvec, p_k integer, p_include_seen boolean,
-  p_filter jsonb
+  p_filter jsonb, p_candidates text[] DEFAULT NULL, p_exclude text[] DEFAULT NULL
 ) RETURNS TABLE (item_id text, score real, reason text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 SET search_path FROM CURRENT
@@ -73,6 +76,9 @@ DECLARE
     SELECT FROM recs.item_embeddings e
     WHERE e.model_id = %1$s AND e.tenant_id = p_tenant_id AND e.source = 'content'
     OFFSET 1000);
+  -- So few that under k of them are expected among the nearest that are looked at.
+  v_few_candidates boolean := coalesce(
+    cardinality(p_candidates) * greatest(500, 20 * p_k)::bigint < p_k * %9$s::bigint, false);
 BEGIN
   RETURN QUERY
     -- Learned items and new ones have an index each: placed by content alone, new ones lie so
@@ -119,16 +125,17 @@ $create$, p_model_id, v_name,
     -- Once half of the items are visited, looking at all costs no more than what was spent.
     greatest(1000, least(20000, v_learned / 2)),
     format(v_search, p_model_id, v_learned_distance,
-      $$v.source = 'interactions' $$ || v_learned_nearest, v_vectors, v_join),
-    format(v_search, p_model_id, v_indexed, $$v.source = 'content' AND NOT v_few_new $$
-      || v_nearest, v_vectors, v_join),
+      $$v.source = 'interactions' AND NOT v_few_candidates $$ || v_learned_nearest, v_vectors, v_join),
+    format(v_search, p_model_id, v_indexed, $$v.source = 'content' AND NOT v_few_new
+                AND NOT v_few_candidates $$ || v_nearest, v_vectors, v_join),
     -- In order of distance first: only what comes near enough is joined.
     format(v_search, p_model_id, v_exact, $$v.source = 'content' AND v_few_new
               ORDER BY distance OFFSET 0$$, v_vectors, v_join),
     format(v_search, p_model_id, v_exact, $$v.source = 'interactions'
                 AND (SELECT count(*) FROM learned) < p_k$$, v_matching, v_matched),
     format(v_search, p_model_id, v_exact, $$v.source = 'content' AND NOT v_few_new
-                AND (SELECT count(*) FROM new) < p_k$$, v_matching, v_matched));
+                AND (SELECT count(*) FROM new) < p_k$$, v_matching, v_matched),
+    v_learned);
   EXECUTE format('COMMENT ON FUNCTION recs.%I IS %L', v_name,
     'The items of model version ' || p_model_id || ' nearest to a user vector; made by recs.create_serving_function.');
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recs_reader') THEN

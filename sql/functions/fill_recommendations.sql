@@ -3,6 +3,8 @@ CREATE OR REPLACE FUNCTION recs.fill_recommendations(
   p_k integer,
   p_include_seen boolean DEFAULT false,
   p_filter jsonb DEFAULT NULL,
+  p_candidates text[] DEFAULT NULL,
+  p_exclude text[] DEFAULT NULL,
   p_already text[] DEFAULT '{}'
 ) RETURNS TABLE (item_id text, score real, rank integer, tier text, reason text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
@@ -22,8 +24,9 @@ DECLARE
   v_segment text := (SELECT u.segment FROM recs.users u
                      WHERE u.tenant_id = v_tenant AND u.user_id = p_user_id);
   -- Strict: of so many of the most popular items, and of the newest where fewer are popular, under k
-  -- pass the filter.
-  v_strict boolean := p_filter IS NOT NULL AND p_k > (
+  -- pass the filter and are candidates. A hundred candidates need no such trial.
+  v_strict boolean := coalesce(cardinality(p_candidates) <= 100, false)
+    OR (p_filter IS NOT NULL OR p_candidates IS NOT NULL) AND p_k > (
     WITH popular AS MATERIALIZED (
       SELECT p.item_id FROM recs.item_popularity p
       WHERE p.tenant_id = v_tenant AND p.segment = ''
@@ -43,7 +46,8 @@ DECLARE
     FROM (SELECT
           FROM (SELECT * FROM popular UNION ALL SELECT * FROM newest) c
           JOIN recs.items i ON i.tenant_id = v_tenant AND i.item_id = c.item_id
-          WHERE i.available AND i.attributes @> p_filter
+          WHERE i.available AND (p_filter IS NULL OR i.attributes @> p_filter)
+            AND (p_candidates IS NULL OR c.item_id IN (SELECT unnest(p_candidates)))
           LIMIT p_k) passed);
 BEGIN
   -- The branches run one after the other, each only as far as rows are still missing.
@@ -76,7 +80,7 @@ BEGIN
       -- The same order among the few that pass, without a walk through everything.
       (SELECT tier.n, m.item_id, coalesce(g.popularity, p.popularity, 0),
               coalesce(g.support, p.support, 0), CASE tier.n WHEN 3 THEN i.created_at END
-       FROM recs.matching_items(p_filter) m (item_id)
+       FROM recs.matching_items(p_filter, p_candidates) m (item_id)
        JOIN recs.items i ON i.tenant_id = v_tenant AND i.item_id = m.item_id
        LEFT JOIN recs.item_popularity g
          ON g.tenant_id = v_tenant AND g.segment = nullif(v_segment, '') AND g.item_id = m.item_id
@@ -102,6 +106,8 @@ BEGIN
             WHERE s.tenant_id = v_tenant AND s.user_id = p_user_id AND s.item_id = c.item_id))
         OFFSET 0) eligible
       WHERE c.item_id <> ALL (v_already)
+        AND (p_candidates IS NULL OR c.item_id IN (SELECT unnest(p_candidates)))
+        AND (p_exclude IS NULL OR c.item_id NOT IN (SELECT unnest(array_remove(p_exclude, NULL))))
       LIMIT p_k - cardinality(v_already)
     )
     SELECT f.item_id, f.popularity::real,
@@ -117,5 +123,5 @@ BEGIN
 END
 $$;
 
-COMMENT ON FUNCTION recs.fill_recommendations(text, integer, boolean, jsonb, text[]) IS
+COMMENT ON FUNCTION recs.fill_recommendations(text, integer, boolean, jsonb, text[], text[], text[]) IS
   'What recommend() answers where no vector does, and where vectors gave fewer than k rows: popular in the user''s segment, popular, then items nobody has touched, newest first.';

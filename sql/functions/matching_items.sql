@@ -1,4 +1,4 @@
-CREATE OR REPLACE FUNCTION recs.matching_items(p_filter jsonb) RETURNS SETOF text
+CREATE OR REPLACE FUNCTION recs.matching_items(p_filter jsonb, p_candidates text[]) RETURNS SETOF text
 -- As the owner: row-level security lets no one else's containment be looked up in an index.
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 100
 SET search_path = pg_catalog, recs, pg_temp
@@ -7,9 +7,15 @@ SET enable_bitmapscan = on  -- whatever the caller has: that index has no other 
 AS $$
   SELECT i.item_id
   FROM recs.items i
-  WHERE i.tenant_id = recs.current_tenant() AND i.available
+  WHERE p_candidates IS NULL
+    AND i.tenant_id = recs.current_tenant() AND i.available
     AND i.attributes @> coalesce(p_filter, '{}')
+  UNION ALL
+  SELECT i.item_id
+  FROM (SELECT DISTINCT u.item_id FROM unnest(p_candidates) u (item_id)) c
+  JOIN recs.items i ON i.tenant_id = recs.current_tenant() AND i.item_id = c.item_id
+  WHERE i.available AND (p_filter IS NULL OR i.attributes @> p_filter)
 $$;
 
-COMMENT ON FUNCTION recs.matching_items(jsonb) IS
-  'The available items of the current tenant whose attributes contain the filter; all of them where it is NULL.';
+COMMENT ON FUNCTION recs.matching_items(jsonb, text[]) IS
+  'The available items of the current tenant that are among the candidates and whose attributes contain the filter; what is NULL keeps all.';

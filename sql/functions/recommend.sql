@@ -2,7 +2,9 @@ CREATE OR REPLACE FUNCTION recs.recommend(
   p_user_id text,
   p_k integer DEFAULT 10,
   p_include_seen boolean DEFAULT false,
-  p_filter jsonb DEFAULT NULL
+  p_filter jsonb DEFAULT NULL,
+  p_candidates text[] DEFAULT NULL,
+  p_exclude text[] DEFAULT NULL
 ) RETURNS TABLE (item_id text, score real, rank integer, tier text, reason text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 SET search_path FROM CURRENT
@@ -32,8 +34,10 @@ BEGIN
   IF v_embedding IS NOT NULL THEN
     tier := CASE WHEN v_stored THEN 'model' ELSE 'fold_in' END;
     FOR item_id, score, reason IN EXECUTE
-      format('SELECT * FROM recs.%I($1, $2, $3, $4, $5, $6)', 'nearest_items_' || v_model.model_id)
-      USING v_tenant, p_user_id, v_embedding::halfvec, p_k, p_include_seen, p_filter
+      format('SELECT * FROM recs.%I($1, $2, $3, $4, $5, $6, $7, $8)',
+             'nearest_items_' || v_model.model_id)
+      USING v_tenant, p_user_id, v_embedding::halfvec, p_k, p_include_seen, p_filter,
+        p_candidates, p_exclude
     LOOP
       v_items := v_items || item_id;
       rank := cardinality(v_items);
@@ -42,10 +46,11 @@ BEGIN
   END IF;
   IF cardinality(v_items) < p_k THEN
     RETURN QUERY
-      SELECT * FROM recs.fill_recommendations(p_user_id, p_k, p_include_seen, p_filter, v_items);
+      SELECT * FROM recs.fill_recommendations(
+        p_user_id, p_k, p_include_seen, p_filter, p_candidates, p_exclude, v_items);
   END IF;
 END
 $$;
 
-COMMENT ON FUNCTION recs.recommend(text, integer, boolean, jsonb) IS
-  'The k best items for a user, best first, never fewer while k eligible items exist: by the model vector and what the user did since training; folded in from first events; by popularity in the segment; by popularity. Reads only. p_filter: only items whose attributes contain it.';
+COMMENT ON FUNCTION recs.recommend(text, integer, boolean, jsonb, text[], text[]) IS
+  'The k best items for a user, best first, never fewer while k eligible items exist: by the model vector and what the user did since training; folded in from first events; by popularity in the segment; by popularity. Reads only. p_filter: only items whose attributes contain it. p_candidates: only these items. p_exclude: none of these.';

@@ -1,7 +1,9 @@
 CREATE OR REPLACE FUNCTION recs.similar_items(
   p_item_id text,
   p_k integer DEFAULT 10,
-  p_filter jsonb DEFAULT NULL
+  p_filter jsonb DEFAULT NULL,
+  p_candidates text[] DEFAULT NULL,
+  p_exclude text[] DEFAULT NULL
 ) RETURNS TABLE (item_id text, score real, rank integer, tier text, reason text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 SET search_path FROM CURRENT
@@ -13,7 +15,8 @@ DECLARE
   v_title text;
   v_embedding halfvec;
   v_source text;
-  v_items text[] := ARRAY[p_item_id];  -- itself stands before the first row, and is never one
+  v_exclude text[] := p_exclude || p_item_id;
+  v_items text[] := '{}';
 BEGIN
   PERFORM recs.check_k(p_k);
   SELECT coalesce(nullif(i.title, ''), i.item_id) INTO v_title
@@ -45,26 +48,24 @@ BEGIN
       SELECT n.item_id, n.score,
              CASE WHEN 'content' IN ($6, e.source) THEN 'by its content, like '
                ELSE 'chosen by the same users as ' END || $7
-      FROM recs.%1$I($1, NULL, $2, $3 + 1, true, $4) WITH ORDINALITY n
+      FROM recs.%1$I($1, NULL, $2, $3, true, $4, $5, $8) WITH ORDINALITY n
       JOIN recs.item_embeddings e
         ON e.model_id = %2$s AND e.tenant_id = $1 AND e.item_id = n.item_id
-      WHERE n.item_id <> $5
-      ORDER BY n.ordinality
-      LIMIT $3$q$, 'nearest_items_' || v_model.model_id, v_model.model_id)
-      USING v_tenant, v_embedding, p_k, p_filter, p_item_id, v_source, v_title
+      ORDER BY n.ordinality$q$, 'nearest_items_' || v_model.model_id, v_model.model_id)
+      USING v_tenant, v_embedding, p_k, p_filter, p_candidates, v_source, v_title, v_exclude
     LOOP
-      rank := cardinality(v_items);
       v_items := v_items || item_id;
+      rank := cardinality(v_items);
       RETURN NEXT;
     END LOOP;
   END IF;
-  IF cardinality(v_items) <= p_k THEN
+  IF cardinality(v_items) < p_k THEN
     RETURN QUERY
-      SELECT f.item_id, f.score, f.rank - 1, f.tier, f.reason
-      FROM recs.fill_recommendations(NULL, p_k + 1, true, p_filter, v_items) f;
+      SELECT * FROM recs.fill_recommendations(
+        NULL, p_k, true, p_filter, p_candidates, v_exclude, v_items);
   END IF;
 END
 $$;
 
-COMMENT ON FUNCTION recs.similar_items(text, integer, jsonb) IS
+COMMENT ON FUNCTION recs.similar_items(text, integer, jsonb, text[], text[]) IS
   'The k items most similar to an item, best first, never fewer while k others are eligible: by who chose them, or by content where one of the two is new; then popular ones. Reads only.';

@@ -233,6 +233,39 @@ def test_what_passes_a_strict_filter_is_looked_up(
     assert_reads_few(plans, index="items_attributes_idx", rows=UNTIL_STRICT + GOLD)
 
 
+@pytest.mark.parametrize("role", ["recs_reader", "none"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        "recommend('user-1', %s, p_candidates => %s)",
+        "recommend('stranger', %s, p_candidates => %s)",
+        "similar_items('item-1', %s, p_candidates => %s)",
+    ],
+)
+def test_few_candidates_are_looked_up_one_by_one(
+    explained: Explained, shop_dsn: str, role: str, function: str
+) -> None:
+    candidates = [f"item-{n}" for n in range(2, 91)]
+    with explained.acting_as(role):
+        plans = explained.plans(f"SELECT * FROM recs.{function}", K, candidates)
+    assert plans[-1]["Plan"]["Actual Rows"] == K
+    assert_reads_few(plans, index="items_pkey", rows=NEW)
+    index = f"item_embeddings_{model_id(shop_dsn)}_embedding_idx"
+    assert not scans_of(plans, index), json.dumps(plans, indent=1)
+
+
+@pytest.mark.parametrize("function", ASKING)
+def test_many_candidates_and_excluded_items_leave_the_search_to_the_index(
+    explained: Explained, shop_dsn: str, function: str
+) -> None:
+    ids = [f"item-{n}" for n in range(ITEMS)]
+    asked = function.replace(")", ", p_candidates => %s, p_exclude => %s)")
+    plans = explained.plans(f"SELECT * FROM recs.{asked}", K, ids[: ITEMS // 2], ids[:FEW])
+    index = f"item_embeddings_{model_id(shop_dsn)}_embedding_idx"
+    assert plans[-1]["Plan"]["Actual Rows"] == K
+    assert_reads_few(plans, index=index, rows=500)
+
+
 def test_a_history_is_read_by_its_index(explained: Explained) -> None:
     plans = explained.plans("SELECT * FROM recs.user_vector('user-1')")
     assert_reads_few(plans, index="interactions_user_idx", rows=SEEN)

@@ -1,0 +1,47 @@
+"""Let lists be asked of given candidates, and without given items, by two arguments more.
+
+Where a view of the application calls a function of before, PostgreSQL names it and nothing
+changes.
+
+Revision ID: 0005
+Revises: 0004
+"""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0005"
+down_revision = "0004"
+branch_labels = None
+depends_on = None
+
+OLD = (
+    "recommend_many(text[], integer, boolean, jsonb)",  # it names recommend
+    "recommend(text, integer, boolean, jsonb)",
+    "similar_items(text, integer, jsonb)",
+    "fill_recommendations(text, integer, boolean, jsonb, text[])",
+    "matching_items(jsonb)",
+)
+NEW = (
+    "recommend_many(text[], integer, boolean, jsonb, text[], text[])",
+    "recommend(text, integer, boolean, jsonb, text[], text[])",
+    "similar_items(text, integer, jsonb, text[], text[])",
+    "fill_recommendations(text, integer, boolean, jsonb, text[], text[], text[])",
+    "matching_items(jsonb, text[])",
+)
+
+
+def upgrade() -> None:
+    """Drop those of fewer arguments: beside the new ones, a call would mean either."""
+    _drop(OLD)
+
+
+def downgrade() -> None:
+    """Drop these; the release of 0004 makes its own when it migrates."""
+    _drop(NEW)
+
+
+def _drop(functions: tuple[str, ...]) -> None:
+    for function in functions:
+        op.execute(f"DROP FUNCTION IF EXISTS recs.{function}")
