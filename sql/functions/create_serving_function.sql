@@ -14,6 +14,8 @@ DECLARE
   v_vectors text := 'recs.item_embeddings v';
   v_matching text := 'recs.matching_items(p_filter, p_candidates) m (item_id)
               JOIN recs.item_embeddings v USING (item_id)';
+  v_candidates text := '(SELECT DISTINCT u.item_id FROM unnest(p_candidates) u (item_id)) c
+              JOIN recs.item_embeddings v USING (item_id)';
   v_join text := 'JOIN recs.items i ON i.tenant_id = p_tenant_id AND i.item_id = e.item_id
         WHERE i.available AND (p_filter IS NULL OR i.attributes @> p_filter)
           AND (p_candidates IS NULL OR e.item_id IN (SELECT unnest(p_candidates)))';
@@ -78,7 +80,7 @@ DECLARE
     OFFSET 1000);
   -- So few that under k of them are expected among the nearest that are looked at.
   v_few_candidates boolean := coalesce(
-    cardinality(p_candidates) * greatest(500, 20 * p_k)::bigint < p_k * %9$s::bigint, false);
+    cardinality(p_candidates) * greatest(500, 20 * p_k)::bigint < p_k * %10$s::bigint, false);
 BEGIN
   RETURN QUERY
     -- Learned items and new ones have an index each: placed by content alone, new ones lie so
@@ -97,6 +99,8 @@ BEGIN
       (%7$s)
       UNION ALL
       (%8$s)
+      UNION ALL
+      (%9$s)
     ), ranked AS MATERIALIZED (
       SELECT row_number() OVER (ORDER BY f.distance, f.item_id) AS rank, f.*
       FROM found f
@@ -130,11 +134,13 @@ $create$, p_model_id, v_name,
                 AND NOT v_few_candidates $$ || v_nearest, v_vectors, v_join),
     -- In order of distance first: only what comes near enough is joined.
     format(v_search, p_model_id, v_exact, $$v.source = 'content' AND v_few_new
-              ORDER BY distance OFFSET 0$$, v_vectors, v_join),
-    format(v_search, p_model_id, v_exact, $$v.source = 'interactions'
+                AND NOT v_few_candidates ORDER BY distance OFFSET 0$$, v_vectors, v_join),
+    format(v_search, p_model_id, v_exact, $$v.source = 'interactions' AND NOT v_few_candidates
                 AND (SELECT count(*) FROM learned) < p_k$$, v_matching, v_matched),
     format(v_search, p_model_id, v_exact, $$v.source = 'content' AND NOT v_few_new
-                AND (SELECT count(*) FROM new) < p_k$$, v_matching, v_matched),
+                AND NOT v_few_candidates AND (SELECT count(*) FROM new) < p_k$$, v_matching, v_matched),
+    format(v_search, p_model_id, v_exact, $$v_few_candidates
+              ORDER BY distance OFFSET 0$$, v_candidates, v_join),
     v_learned);
   EXECUTE format('COMMENT ON FUNCTION recs.%I IS %L', v_name,
     'The items of model version ' || p_model_id || ' nearest to a user vector; made by recs.create_serving_function.');
