@@ -314,6 +314,26 @@ models_active_idx = Index(
     postgresql_where=models.c.state == "active",
 )
 
+audit_events = Table(
+    "audit_events",
+    metadata,
+    _tenant(),
+    Column("event_id", BigInteger, Identity(always=True), nullable=False),
+    _now("occurred_at"),
+    Column("login_role", Text, nullable=False, comment="who was connected: session_user"),
+    Column("acting_role", Text, comment="as whom, by SET ROLE; NULL: as themselves"),
+    Column("subject", Text, nullable=False, comment="the table: models or tenants"),
+    Column("subject_id", id_type(), nullable=False, comment="the model_id or tenant_id"),
+    Column("subject_name", Text, comment="of a model version"),
+    Column(
+        "action", Text, nullable=False,
+        comment="created, changed, dropped, or the state that a version has come to",
+    ),
+    Column("changes", JSONB, nullable=False, comment="by column: the value before and after"),
+    PrimaryKeyConstraint("tenant_id", "event_id"),
+    comment="who created, changed or dropped what decides on answers; written by triggers alone",
+)  # fmt: skip
+
 _BY_MODEL = "LIST (model_id)"
 
 

@@ -21,7 +21,7 @@ from tests import shops
 N = 40
 TABLES = (
     "users", "items", "interactions", "item_popularity", "models",
-    "item_embeddings", "user_embeddings",
+    "item_embeddings", "user_embeddings", "audit_events",
 )  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from recs.cli.settings import Settings
 
 # Loaded when called, so that `recs recommend` never waits for torch.
 _COMMANDS = {
+    "audit": "recs.cli.audit:audit",
     "demo": "recs.cli.demo:demo",
     "evaluate": "recs.cli.evaluate:evaluate",
     "load": "recs.cli.load:load",

@@ -8,7 +8,7 @@ BEGIN
     GRANT USAGE ON SCHEMA recs TO recs_reader;
     GRANT SELECT ON
       recs.tenants, recs.users, recs.items, recs.interactions, recs.item_popularity, recs.models,
-      recs.item_embeddings, recs.user_embeddings, recs.content_terms,
+      recs.item_embeddings, recs.user_embeddings, recs.content_terms, recs.audit_events,
       recs.popular_items, recs.cold_start_users, recs.cold_start_items
       TO recs_reader;
     -- By which who asks is told that the schema is of another release.

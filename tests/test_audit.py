@@ -1,0 +1,149 @@
+"""What is noted of who changed what decides on answers, and who may touch the notes."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
+
+from recs import audit
+from recs.audit import AuditEvent
+from recs.cli import main
+from recs.training import versions
+from tests import shops
+
+N = 20
+
+
+@pytest.fixture
+def published(engine: Engine) -> tuple[int, int]:
+    """Return two versions, the later of which serves."""
+    ids = shops.insert_items(engine, N)
+    vectors = np.random.default_rng(1).normal(size=(N, 8))
+    first, second = (
+        shops.publish(engine, shops.publication(ids, vectors), name=name) for name in ("one", "two")
+    )
+    return first, second
+
+
+def events(engine: Engine, limit: int = 100) -> list[AuditEvent]:
+    with engine.connect() as connection:
+        return audit.list_events(connection, limit=limit)
+
+
+def told(noted: list[AuditEvent]) -> list[tuple[str, str]]:
+    return [(event.subject_id, event.action) for event in noted]
+
+
+def test_each_step_of_a_version_is_noted_once_with_who_took_it(
+    engine: Engine, published: tuple[int, int]
+) -> None:
+    first, second = map(str, published)
+    noted = events(engine)
+    assert told(noted) == [
+        (second, "active"), (first, "retired"), (second, "ready"), (second, "created"),
+        (first, "active"), (first, "ready"), (first, "created"),
+    ]  # fmt: skip
+    with engine.connect() as connection:
+        me = connection.execute(text("SELECT session_user")).scalar_one()
+    assert {(e.login_role, e.acting_role, e.subject) for e in noted} == {(me, None, "models")}
+    assert noted[0].subject_name == "two"
+    assert noted[0].changes["state"] == ["ready", "active"]
+    assert noted[0].changes["previous_model_id"] == [None, published[0]]
+
+
+def test_a_roll_back_and_a_drop_are_noted_with_the_role_that_asked(
+    engine: Engine, published: tuple[int, int]
+) -> None:
+    first, second = published
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL ROLE recs_trainer"))
+        versions.roll_back(connection)
+    with engine.begin() as connection:
+        versions.drop_version(connection, second)
+    dropped, *flip = events(engine, limit=3)
+    assert (dropped.subject_id, dropped.subject_name, dropped.action) == (
+        str(second), "two", "dropped",
+    )  # fmt: skip
+    assert {(e.subject_id, e.action) for e in flip} <= {
+        (str(first), "active"), (str(first), "changed"), (str(second), "retired"),
+    }  # fmt: skip
+    assert {e.acting_role for e in flip} == {"recs_trainer"}
+    assert dropped.acting_role is None
+
+
+def test_a_flip_that_is_rolled_back_is_not_noted(
+    engine: Engine, published: tuple[int, int]
+) -> None:
+    before = events(engine)
+    with engine.connect() as connection:
+        versions.activate(connection, published[0])
+        connection.rollback()
+    assert events(engine) == before
+
+
+def test_settings_that_are_changed_by_hand_are_noted_with_their_values(
+    engine: Engine, published: tuple[int, int]
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("UPDATE recs.models SET exact_search = true WHERE name = 'two'"))
+        connection.execute(text("UPDATE recs.tenants SET popularity_half_life = 7"))
+        connection.execute(text("UPDATE recs.tenants SET popularity_half_life = 7"))
+        connection.execute(text("UPDATE recs.models SET metrics = '{\"a\": 1}'"))
+    tenant, model = events(engine, limit=2)
+    assert (model.subject_id, model.action, model.changes) == (
+        str(published[1]), "changed", {"exact_search": [False, True]},
+    )  # fmt: skip
+    assert (tenant.subject, tenant.subject_id, tenant.action, tenant.changes) == (
+        "tenants", "default", "changed", {"popularity_half_life": [None, 7]},
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("role", ["recs_reader", "recs_writer", "recs_trainer"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "DELETE FROM recs.audit_events",
+        "UPDATE recs.audit_events SET login_role = 'somebody'",
+        "INSERT INTO recs.audit_events (login_role, subject, subject_id, action, changes)"
+        " VALUES ('somebody', 'models', '1', 'active', '{}')",
+        "TRUNCATE recs.audit_events",
+    ],
+)
+def test_nobody_but_the_owner_writes_notes(engine: Engine, role: str, statement: str) -> None:
+    with engine.connect() as connection:
+        connection.execute(text(f"SET LOCAL ROLE {role}"))
+        with pytest.raises(DBAPIError) as caught:
+            connection.execute(text(statement))
+    assert isinstance(caught.value.orig, psycopg.errors.InsufficientPrivilege)
+
+
+@pytest.mark.parametrize("name", ["models", "other"])
+def test_notes_cannot_be_made_by_a_trigger_on_another_table(engine: Engine, name: str) -> None:
+    before = events(engine)
+    with engine.connect() as connection:
+        connection.execute(text(f"CREATE TABLE public.{name} (tenant_id text, model_id bigint)"))
+        connection.execute(
+            text(
+                f"CREATE TRIGGER t AFTER INSERT ON public.{name}"
+                " FOR EACH ROW EXECUTE FUNCTION recs.note_change()"
+            )
+        )
+        with pytest.raises(DBAPIError):
+            connection.execute(text(f"INSERT INTO public.{name} VALUES ('default', 1)"))
+    assert events(engine) == before
+
+
+def test_the_command_lists_the_latest_events_first(
+    engine: Engine, published: tuple[int, int], dsn: str, capsys: Any
+) -> None:
+    main(["--dsn", dsn, "audit", "--limit", "2", "--json"])
+    listed = json.loads(capsys.readouterr().out)
+    assert [(e["subject_id"], e["action"]) for e in listed] == told(events(engine, limit=2))
+    main(["--dsn", dsn, "audit"])
+    assert "retired" in capsys.readouterr().out
