@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 TRIGGERS = (
-    "forget_items", "forget_users", "place_changed_items", "refuse_unknown_items", "rename_item",
+    "forget_items", "forget_users", "place_changed_items", "refuse_unknown_items",
+    "refuse_unknown_text_search_config", "rename_item",
 )  # fmt: skip
 
 
