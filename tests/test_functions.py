@@ -17,6 +17,7 @@ TRIGGERS = (
         *(f"{name}()" for name in TRIGGERS),
         "create_serving_function(bigint)",
         "create_user_functions(bigint)",
+        "create_reader_function(text, text, text)",
     ],
 )
 @pytest.mark.parametrize("role", ["recs_reader", "recs_writer", "recs_trainer"])
