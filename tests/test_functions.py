@@ -7,7 +7,7 @@ from sqlalchemy import Engine, text
 
 TRIGGERS = (
     "forget_items", "forget_users", "place_changed_items", "refuse_unknown_items",
-    "refuse_unknown_text_search_config", "rename_item",
+    "refuse_unknown_text_search_config", "rename_items",
 )  # fmt: skip
 
 
