@@ -18,6 +18,7 @@ TRIGGERS = (
         "create_serving_function(bigint)",
         "create_user_functions(bigint)",
         "create_reader_function(text, text, text)",
+        "refuse_stale_snapshot(text)",
     ],
 )
 @pytest.mark.parametrize("role", ["recs_reader", "recs_writer", "recs_trainer"])

@@ -28,3 +28,4 @@ def downgrade() -> None:
     op.execute("DROP FUNCTION IF EXISTS recs.rename_items() CASCADE")
     op.execute("DROP FUNCTION IF EXISTS recs.refuse_unknown_text_search_config() CASCADE")
     op.execute("DROP FUNCTION IF EXISTS recs.create_reader_function(text, text, text)")
+    op.execute("DROP FUNCTION IF EXISTS recs.refuse_stale_snapshot(text)")

@@ -40,7 +40,10 @@ BEGIN
     -- fails, rather than placing items in the one that no longer serves.
     SELECT m.model_id INTO v_model_id
       FROM recs.models m WHERE m.tenant_id = v_tenant AND m.state = 'active' FOR SHARE;
-    CONTINUE WHEN NOT FOUND;
+    IF NOT FOUND THEN
+      PERFORM recs.refuse_stale_snapshot(v_tenant);  -- nor is one left unplaced for the first
+      CONTINUE;
+    END IF;
     PERFORM recs.place_items(v_model_id, v_items, v_tenant);
   END LOOP;
   RETURN NULL;
