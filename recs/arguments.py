@@ -16,6 +16,8 @@ from recs.errors import BadInput
 
 Id: TypeAlias = str | int | UUID
 MOST_ROWS = 1000  # as recs.check_k() has it
+# what scikit-learn takes for a seed, and tuning draws with the next one too
+LARGEST_SEED = 2**32 - 2
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,22 @@ def row_count(value: object) -> int:
     raise BadInput(
         f"k is {value!r}, expected 1 to {MOST_ROWS}",
         hint="ask for what is shown; for more, page within one answer",
+    )
+
+
+def seed_number(value: object) -> int:
+    """Return a seed.
+
+    Raises:
+        BadInput: it is no whole number from 0 to LARGEST_SEED.
+    """
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        seed = int(value)
+        if 0 <= seed <= LARGEST_SEED:
+            return seed
+    raise BadInput(
+        f"seed is {value!r}, expected a whole number from 0 to {LARGEST_SEED}",
+        hint="leave it out: 0; any other draws differently",
     )
 
 
