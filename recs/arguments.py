@@ -47,6 +47,18 @@ class Item:
     content_vector: Sequence[float] | None = None
 
 
+@dataclass(frozen=True)
+class User:
+    """What is known of a user; a user needs none of it.
+
+    A stranger of a `segment` is shown what is popular there. `attributes` are as an Item's.
+    """
+
+    user_id: Id
+    segment: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+
+
 def id_text(value: object) -> str:
     """Return an id as text.
 
@@ -201,6 +213,35 @@ def item_rows(items: Sequence[Item]) -> list[dict[str, Any]]:
             row["content_vector"] = str(vector)
         rows.append(row)
     return rows
+
+
+def user_rows(users: Sequence[User]) -> list[dict[str, Any]]:
+    """Return users as values that JSON has.
+
+    Raises:
+        BadInput: an id, a segment or attributes that are none.
+    """
+    return [_user_row(user) for user in users]
+
+
+def _user_row(user: User) -> dict[str, Any]:
+    user_id = id_text(user.user_id)
+    return {
+        "user_id": user_id,
+        "segment": None if user.segment is None else segment_text(user.segment),
+        "attributes": _mapping_text(f"attributes of user {user_id!r} are", user.attributes),
+    }
+
+
+def segment_text(value: object) -> str:
+    """Return the name of a segment.
+
+    Raises:
+        BadInput: it is no text.
+    """
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise BadInput(f"segment is {value!r}, expected text", hint="for example: 'France'")
 
 
 def _item_row(item: Item) -> dict[str, Any]:

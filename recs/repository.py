@@ -19,12 +19,15 @@ from recs.arguments import (
     Id,
     Interaction,
     Item,
+    User,
     filter_text,
     id_text,
     interaction_columns,
     item_rows,
     json_text,
     row_count,
+    segment_text,
+    user_rows,
 )
 from recs.database import refuse_autocommit
 
@@ -89,6 +92,14 @@ _UPSERT_ITEMS = text(
     " description = excluded.description, attributes = excluded.attributes,"
     " available = excluded.available, content_vector = excluded.content_vector"
 )
+_UPSERT_USERS = text(
+    "INSERT INTO recs.users (user_id, segment, attributes)"
+    " SELECT user_id, segment, attributes::jsonb"
+    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS row (user_id text, segment text,"
+    " attributes text)"
+    " ON CONFLICT (tenant_id, user_id) DO UPDATE SET segment = excluded.segment,"
+    " attributes = excluded.attributes"
+)
 _SET_TENANT = text("SELECT set_config('recs.tenant_id', :tenant_id, true)")
 
 
@@ -104,7 +115,8 @@ class Recommender:
     Every method raises
         recs.errors.BadInput: before it asks the database, of a value that cannot be meant: an id
             that is neither text nor a whole number nor a UUID, a k outside 1..1000, a filter that
-            is no mapping, a weight that is no number, vectors of two dimensions in one call.
+            is no mapping, a weight that is no number, vectors of two dimensions in one call, a
+            segment that is no text.
         sqlalchemy.exc.DBAPIError: with what the database said: an id that is not in the catalog,
             a weight that is not above 0.
     """
@@ -169,7 +181,7 @@ class Recommender:
 
     def popular_items(self, k: int = 10, *, segment: str = "") -> list[PopularItem]:
         """Return the k most popular items, of all users or of a segment. Reads only."""
-        rows = self._rows(_POPULAR_ITEMS, {"segment": segment, "k": row_count(k)})
+        rows = self._rows(_POPULAR_ITEMS, {"segment": segment_text(segment), "k": row_count(k)})
         return [PopularItem(row.item_id, row.popularity, row.support) for row in rows]
 
     def record_interactions(self, interactions: Iterable[Interaction]) -> int:
@@ -192,6 +204,17 @@ class Recommender:
         rows = list(items)
         if rows:
             self._write(_UPSERT_ITEMS, {"rows": json_text(item_rows(rows))})
+        return len(rows)
+
+    def upsert_users(self, users: Iterable[User]) -> int:
+        """Insert or replace what is known of users, in one statement; return how many.
+
+        A segment is shown what is popular there from the next statement of this transaction on;
+        the user counts in its popularity from the next refresh on.
+        """
+        rows = list(users)
+        if rows:
+            self._write(_UPSERT_USERS, {"rows": json_text(user_rows(rows))})
         return len(rows)
 
     def _rows(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
@@ -271,6 +294,10 @@ class AsyncRecommender:
     async def upsert_items(self, items: Iterable[Item]) -> int:
         """See `Recommender.upsert_items`."""
         return await self._run(lambda sync: sync.upsert_items(items))
+
+    async def upsert_users(self, users: Iterable[User]) -> int:
+        """See `Recommender.upsert_users`."""
+        return await self._run(lambda sync: sync.upsert_users(users))
 
     async def _run(self, call: Callable[[Recommender], Answer]) -> Answer:
         def in_sync(bind: Connection | Session) -> Answer:
