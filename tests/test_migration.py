@@ -300,7 +300,7 @@ def test_a_dump_restores_with_a_text_search_configuration_of_the_shops_own(
     with psycopg.connect(empty_dsn) as connection:
         found = connection.execute("SELECT recs.text_search_config('default')::text").fetchone()
         assert found == ("shop.mine",)
-        with pytest.raises(psycopg.errors.UndefinedObject, match="'shop.other', expected"):
+        with pytest.raises(psycopg.errors.UndefinedObject, match=r"'shop\.other', expected"):
             connection.execute("UPDATE recs.tenants SET text_search_config = 'shop.other'")
 
 

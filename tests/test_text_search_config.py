@@ -1,4 +1,4 @@
-"""The text search configuration of a tenant is refused where it is written, not where it is used."""
+"""A tenant's text search configuration is refused where it is written, not where it is used."""
 
 from __future__ import annotations
 

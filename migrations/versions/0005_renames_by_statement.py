@@ -1,7 +1,7 @@
 """Let renames of items go by statement: the trigger and function that went by row go.
 
-What takes their place is in sql/, as are the check of recs.tenants.text_search_config and what makes
-the functions of a version.
+What takes their place is in sql/, as are the check of recs.tenants.text_search_config and what
+makes the functions of a version.
 
 Revision ID: 0005
 Revises: 0004
