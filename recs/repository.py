@@ -209,8 +209,8 @@ class Recommender:
     def upsert_users(self, users: Iterable[User]) -> int:
         """Insert or replace what is known of users, in one statement; return how many.
 
-        A segment is shown what is popular there from the next statement of this transaction on;
-        the user counts in its popularity from the next refresh on.
+        A stranger of a segment is shown what is popular there from the next statement of this
+        transaction on; the user counts in its popularity from the next refresh on.
         """
         rows = list(users)
         if rows:
