@@ -5,15 +5,17 @@ The main path, in the order it runs: `recs.loading` (files into tables), `recs.t
 from Python).
 """
 
-from recs.arguments import Interaction, Item
+from recs.arguments import Interaction, Item, User
 from recs.errors import RecsError
-from recs.repository import AsyncRecommender, Recommendation, Recommender
+from recs.repository import AsyncRecommender, PopularItem, Recommendation, Recommender
 
 __all__ = [
     "AsyncRecommender",
     "Interaction",
     "Item",
+    "PopularItem",
     "Recommendation",
     "Recommender",
     "RecsError",
+    "User",
 ]

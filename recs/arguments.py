@@ -16,6 +16,8 @@ from recs.errors import BadInput
 
 Id: TypeAlias = str | int | UUID
 MOST_ROWS = 1000  # as recs.check_k() has it
+# what scikit-learn takes for a seed, and tuning draws with the next one too
+LARGEST_SEED = 2**32 - 2
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,18 @@ class Item:
     attributes: Mapping[str, Any] = field(default_factory=dict)
     available: bool = True
     content_vector: Sequence[float] | None = None
+
+
+@dataclass(frozen=True)
+class User:
+    """What is known of a user; a user needs none of it.
+
+    A stranger of a `segment` is shown what is popular there. `attributes` are as an Item's.
+    """
+
+    user_id: Id
+    segment: str | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
 
 
 def id_text(value: object) -> str:
@@ -89,6 +103,22 @@ def row_count(value: object) -> int:
     raise BadInput(
         f"k is {value!r}, expected 1 to {MOST_ROWS}",
         hint="ask for what is shown; for more, page within one answer",
+    )
+
+
+def seed_number(value: object) -> int:
+    """Return a seed.
+
+    Raises:
+        BadInput: it is no whole number from 0 to LARGEST_SEED.
+    """
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        seed = int(value)
+        if 0 <= seed <= LARGEST_SEED:
+            return seed
+    raise BadInput(
+        f"seed is {value!r}, expected a whole number from 0 to {LARGEST_SEED}",
+        hint="leave it out: 0; any other draws differently",
     )
 
 
@@ -197,6 +227,35 @@ def item_rows(items: Sequence[Item]) -> list[dict[str, Any]]:
             row["content_vector"] = str(vector)
         rows.append(row)
     return rows
+
+
+def user_rows(users: Sequence[User]) -> list[dict[str, Any]]:
+    """Return users as values that JSON has.
+
+    Raises:
+        BadInput: an id, a segment or attributes that are none.
+    """
+    return [_user_row(user) for user in users]
+
+
+def _user_row(user: User) -> dict[str, Any]:
+    user_id = id_text(user.user_id)
+    return {
+        "user_id": user_id,
+        "segment": None if user.segment is None else segment_text(user.segment),
+        "attributes": _mapping_text(f"attributes of user {user_id!r} are", user.attributes),
+    }
+
+
+def segment_text(value: object) -> str:
+    """Return the name of a segment.
+
+    Raises:
+        BadInput: it is no text.
+    """
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise BadInput(f"segment is {value!r}, expected text", hint="for example: 'France'")
 
 
 def _item_row(item: Item) -> dict[str, Any]:

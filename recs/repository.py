@@ -19,6 +19,7 @@ from recs.arguments import (
     Id,
     Interaction,
     Item,
+    User,
     filter_text,
     id_text,
     id_texts,
@@ -26,6 +27,8 @@ from recs.arguments import (
     item_rows,
     json_text,
     row_count,
+    segment_text,
+    user_rows,
 )
 from recs.database import refuse_autocommit
 
@@ -95,6 +98,14 @@ _UPSERT_ITEMS = text(
     " description = excluded.description, attributes = excluded.attributes,"
     " available = excluded.available, content_vector = excluded.content_vector"
 )
+_UPSERT_USERS = text(
+    "INSERT INTO recs.users (user_id, segment, attributes)"
+    " SELECT user_id, segment, attributes::jsonb"
+    " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS row (user_id text, segment text,"
+    " attributes text)"
+    " ON CONFLICT (tenant_id, user_id) DO UPDATE SET segment = excluded.segment,"
+    " attributes = excluded.attributes"
+)
 _SET_TENANT = text("SELECT set_config('recs.tenant_id', :tenant_id, true)")
 
 
@@ -111,7 +122,7 @@ class Recommender:
         recs.errors.BadInput: before it asks the database, of a value that cannot be meant: an id
             that is neither text nor a whole number nor a UUID, a k outside 1..1000, a filter that
             is no mapping, candidates that are no collection, a weight that is no number, vectors
-            of two dimensions in one call.
+            of two dimensions in one call, a segment that is no text.
         sqlalchemy.exc.DBAPIError: with what the database said: an id that is not in the catalog,
             a weight that is not above 0.
     """
@@ -196,7 +207,7 @@ class Recommender:
 
     def popular_items(self, k: int = 10, *, segment: str = "") -> list[PopularItem]:
         """Return the k most popular items, of all users or of a segment. Reads only."""
-        rows = self._rows(_POPULAR_ITEMS, {"segment": segment, "k": row_count(k)})
+        rows = self._rows(_POPULAR_ITEMS, {"segment": segment_text(segment), "k": row_count(k)})
         return [PopularItem(row.item_id, row.popularity, row.support) for row in rows]
 
     def record_interactions(self, interactions: Iterable[Interaction]) -> int:
@@ -219,6 +230,17 @@ class Recommender:
         rows = list(items)
         if rows:
             self._write(_UPSERT_ITEMS, {"rows": json_text(item_rows(rows))})
+        return len(rows)
+
+    def upsert_users(self, users: Iterable[User]) -> int:
+        """Insert or replace what is known of users, in one statement; return how many.
+
+        A stranger of a segment is shown what is popular there from the next statement of this
+        transaction on; the user counts in its popularity from the next refresh on.
+        """
+        rows = list(users)
+        if rows:
+            self._write(_UPSERT_USERS, {"rows": json_text(user_rows(rows))})
         return len(rows)
 
     def _rows(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
@@ -314,6 +336,10 @@ class AsyncRecommender:
     async def upsert_items(self, items: Iterable[Item]) -> int:
         """See `Recommender.upsert_items`."""
         return await self._run(lambda sync: sync.upsert_items(items))
+
+    async def upsert_users(self, users: Iterable[User]) -> int:
+        """See `Recommender.upsert_users`."""
+        return await self._run(lambda sync: sync.upsert_users(users))
 
     async def _run(self, call: Callable[[Recommender], Answer]) -> Answer:
         def in_sync(bind: Connection | Session) -> Answer:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -102,17 +102,18 @@ def tune(
 
     Raises:
         NothingToLearn: there is nothing to hold out.
-        BadInput: trials or timeout is not positive.
+        BadInput: trials or timeout is not positive, or a seed that TrainingConfig refuses.
     """
     if trials < 1:
         raise BadInput(f"trials is {trials}, expected 1 or more")
     if timeout is not None and not timeout > 0:
         raise BadInput(f"timeout is {timeout:g} s, expected more than 0, or none")
+    defaults = TrainingConfig(seed=seed, device=device)
     interactions = _read(engine)
     validation = hold_out(
         interactions,
-        share=TrainingConfig().validation_share,
-        max_users=TrainingConfig().validation_users,
+        share=defaults.validation_share,
+        max_users=defaults.validation_users,
         generator=np.random.default_rng(seed + 1),
     )
     if not len(validation.users):
@@ -124,7 +125,7 @@ def tune(
 
     def run(trial: optuna.Trial) -> float:
         start = time.perf_counter()
-        config = TrainingConfig(**_suggest(trial), seed=seed, device=device)
+        config = replace(defaults, **_suggest(trial))
         found = _score(config, validation)
         seconds = time.perf_counter() - start
         done.append(
@@ -137,7 +138,7 @@ def tune(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     began, interrupted = time.perf_counter(), False
     study = optuna.create_study(direction="maximize", sampler=optuna.samplers.TPESampler(seed=seed))
-    study.enqueue_trial({name: getattr(TrainingConfig(), name) for name in SEARCHED})
+    study.enqueue_trial({name: getattr(defaults, name) for name in SEARCHED})
     try:
         while len(done) < trials:
             trial = study.ask()

@@ -8,12 +8,12 @@ from collections.abc import Awaitable, Callable
 import numpy as np
 import pytest
 from psycopg import conninfo
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import Session
 from sqlalchemy.pool import NullPool
 
-from recs import AsyncRecommender, Interaction, Item, Recommender
+from recs import AsyncRecommender, Interaction, Item, Recommender, User
 from tests import shops
 
 N = 40
@@ -90,8 +90,11 @@ def test_an_async_engine_commits_each_call(shop: Engine, dsn: str) -> None:
         mine = AsyncRecommender(engine)
         assert await mine.upsert_items([Item("brand-new", "a new thing")]) == 1
         assert await mine.record_interactions([Interaction("u", "brand-new")]) == 1
+        assert await mine.upsert_users([User("u", segment="France")]) == 1
 
     run(dsn, write)
+    with shop.connect() as connection:
+        assert connection.execute(text("SELECT segment FROM recs.users")).scalar_one() == "France"
     rows = Recommender(shop).recommend("u", N + 1, include_seen=True)
     assert "brand-new" in {row.item_id for row in rows}
     assert "brand-new" not in {row.item_id for row in Recommender(shop).recommend("u", N + 1)}

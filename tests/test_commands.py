@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import psycopg
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
-from recs import Recommender
+from recs import Recommender, User
 from recs.cli import main
 from recs.training import versions
 from tests import shops
@@ -94,6 +94,46 @@ def test_recommend_and_similar_print_the_rows_of_the_database(
     assert ask("similar", "item-1", "--k", "3") == [
         asdict(row) for row in shop.similar_items("item-1", 3)
     ]
+
+
+@pytest.fixture
+def popularity(engine: Engine) -> Recommender:
+    """Make popularity of 40 items: all users like item-1 best, those of France item-2."""
+    shops.insert_items(engine, N)
+    shop = Recommender(engine)
+    shop.upsert_users([User("f", segment="France"), User("g", segment="Fiji"), User("h")])
+    shops.record(engine, [("f", "item-2"), ("g", "item-1"), ("h", "item-1")])
+    with engine.begin() as connection:
+        connection.execute(text("SELECT recs.refresh_popularity()"))
+    return shop
+
+
+def test_popular_prints_what_is_popular_with_all_or_with_a_segment(
+    popularity: Recommender, ask: Ask
+) -> None:
+    assert ask("popular", "--k", "1") == [asdict(row) for row in popularity.popular_items(1)]
+    assert [row["item_id"] for row in ask("popular")] == ["item-1", "item-2"]
+    (row,) = ask("popular", "--segment", "France")
+    assert (row["item_id"], row["support"]) == ("item-2", 1)
+    assert ask("popular", "--segment", "Frnace") == []
+
+
+def test_popular_prints_titles_for_people_and_says_where_nothing_is(
+    popularity: Recommender, dsn: str, capsys: Any
+) -> None:
+    main(["--dsn", dsn, "popular", "--segment", "Fiji"])
+    printed = capsys.readouterr().out
+    assert "popular in Fiji" in printed
+    assert re.findall(r"(item-\d+) +title of \1 +[\d.]+ +(\d+)", printed) == [("item-1", "1")]
+    main(["--dsn", dsn, "popular", "--segment", "Frnace"])
+    printed = capsys.readouterr().err
+    assert "nothing is popular for segment 'Frnace', expected one of recs.users.segment" in printed
+    assert "SELECT recs.refresh_popularity()" in printed
+
+
+def test_popular_of_an_empty_shop_says_what_to_do(dsn: str, capsys: Any) -> None:
+    main(["--dsn", dsn, "popular"])
+    assert "nothing is popular yet\nhint: load interactions" in capsys.readouterr().err
 
 
 def test_recommend_prints_titles_for_people(published: list[int], dsn: str, capsys: Any) -> None:

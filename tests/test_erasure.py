@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,6 +79,90 @@ def test_what_is_known_of_an_item_follows_its_id(shop: Engine) -> None:
         after = known(connection)
     for was, now in zip(before, after, strict=True):
         assert sorted(now) == sorted((renamed.get(item, item), *rest) for item, *rest in was)
+
+
+def test_a_statement_that_renames_many_items_reads_interactions_once(shop: Engine) -> None:
+    for statement in (
+        "CREATE TABLE updates (n integer)",
+        "CREATE FUNCTION count_update() RETURNS trigger LANGUAGE plpgsql"
+        " AS $$ BEGIN INSERT INTO public.updates VALUES (1); RETURN NULL; END $$",
+        "CREATE TRIGGER count_update AFTER UPDATE ON recs.interactions"
+        " FOR EACH STATEMENT EXECUTE FUNCTION count_update()",
+        # no longer in the order of their ids
+        "UPDATE recs.items SET available = false WHERE item_id IN ('item-7', 'item-3', 'item-30')",
+        "UPDATE recs.items SET available = true",
+    ):
+        run(shop, statement)
+    with shop.connect() as connection:
+        before = known(connection)
+    rows = Recommender(shop).recommend("u", N)
+    run(shop, "UPDATE recs.items SET title = 'x', item_id = CASE WHEN hashtext(item_id) % 3 = 0"
+              " THEN item_id ELSE md5(item_id) END")  # fmt: skip
+    with shop.connect() as connection:
+        md5 = connection.execute(
+            text(
+                "SELECT id, CASE WHEN hashtext(id) % 3 = 0 THEN id ELSE md5(id) END"
+                " FROM unnest(CAST(:ids AS text[])) id"
+            ),
+            {"ids": shops.item_ids(N)},
+        )
+        renamed: dict[str, str] = {row[0]: row[1] for row in md5}
+        after = known(connection)
+        assert connection.execute(text("SELECT count(*) FROM updates")).scalar_one() == 1
+    assert 10 < sum(old != new for old, new in renamed.items()) < N
+    for was, now in zip(before, after, strict=True):
+        assert sorted(now) == sorted((renamed[item], *rest) for item, *rest in was)
+    again = Recommender(shop).recommend("u", N)
+    assert {row.tier for row in again} == {"model"}, "the stored sum still fits"
+    assert sorted((renamed[row.item_id], row.score) for row in rows) == sorted(
+        (row.item_id, row.score) for row in again
+    )
+
+
+def test_an_item_may_take_the_id_that_another_gives_up_in_the_same_statement(shop: Engine) -> None:
+    with shop.connect() as connection:
+        before = known(connection)
+    renamed = {"item-0": "item-x", "item-1": "item-0", "item-2": "item-1", "item-7": "item-y"}
+    run(shop, "UPDATE recs.items SET item_id = CASE item_id WHEN 'item-0' THEN 'item-x'"
+              " WHEN 'item-1' THEN 'item-0' WHEN 'item-2' THEN 'item-1' ELSE 'item-y' END"
+              " WHERE item_id IN ('item-0', 'item-1', 'item-2', 'item-7')")  # fmt: skip
+    with shop.connect() as connection:
+        after = known(connection)
+    for was, now in zip(before, after, strict=True):
+        assert sorted(now) == sorted((renamed.get(item, item), *rest) for item, *rest in was)
+    assert Recommender(shop).recommend("u", 1)[0].tier == "model"
+
+
+def test_one_statement_renames_items_of_two_tenants(shop: Engine) -> None:
+    shops.insert_items(shop, 2, tenant="other")
+    shops.record(shop, [("u", "item-0")], tenant="other")
+    run(shop, "UPDATE recs.items SET item_id = tenant_id || item_id WHERE item_id = 'item-0'")
+    with shop.connect() as connection:
+        found = connection.execute(
+            text("SELECT tenant_id, item_id FROM recs.interactions WHERE item_id LIKE '%item-0'")
+        )
+        assert {(row[0], row[1]) for row in found} == {
+            ("default", "defaultitem-0"), ("other", "otheritem-0")
+        }  # fmt: skip
+
+
+def test_a_new_item_that_gets_another_id_and_other_content_is_placed_by_that(
+    engine: Engine,
+) -> None:
+    what = shops.publication(shops.insert_items(engine, 2), np.eye(2))
+    content = np.eye(2, dtype=np.float32)
+    shops.publish(engine, replace(what, items=replace(what.items, content_embedding=content)))
+    Recommender(engine).upsert_items([Item("new", content_vector=(1, 0))])
+    run(engine, "UPDATE recs.items SET item_id = 'newer', content_vector = '[0,1]'"
+                " WHERE item_id = 'new'")  # fmt: skip
+    with engine.connect() as connection:
+        placed = connection.execute(
+            text(
+                "SELECT item_id, content_embedding::text FROM recs.item_embeddings"
+                " WHERE source = 'content'"
+            )
+        )
+        assert [tuple(row) for row in placed] == [("newer", "[0,1]")]
 
 
 @pytest.mark.parametrize(

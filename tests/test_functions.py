@@ -6,7 +6,8 @@ import pytest
 from sqlalchemy import Engine, text
 
 TRIGGERS = (
-    "forget_items", "forget_users", "place_changed_items", "refuse_unknown_items", "rename_item",
+    "forget_items", "forget_users", "place_changed_items", "refuse_unknown_items",
+    "refuse_unknown_text_search_config", "rename_items",
 )  # fmt: skip
 
 
@@ -16,6 +17,8 @@ TRIGGERS = (
         *(f"{name}()" for name in TRIGGERS),
         "create_serving_function(bigint)",
         "create_user_functions(bigint)",
+        "create_reader_function(text, text, text)",
+        "refuse_stale_snapshot(text)",
     ],
 )
 @pytest.mark.parametrize("role", ["recs_reader", "recs_writer", "recs_trainer"])

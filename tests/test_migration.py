@@ -316,15 +316,7 @@ def test_a_dump_of_a_shop_restores_with_its_model_and_indexes(
     model_id = shops.publish(engine, shops.publication(ids, vectors, histories=histories))
     shops.record(engine, [("newcomer", ids[0])], before=-timedelta(days=1))
 
-    programs = _embedded_programs()
-    dump = tmp_path / "shop.dump"
-    for program in (
-        [programs / "pg_dump", "-Fc", "-f", dump, dsn],
-        [programs / "pg_restore", "--exit-on-error", "-d", empty_dsn, dump],
-    ):
-        done = subprocess.run(program, capture_output=True, text=True)
-        assert done.returncode == 0, done.stderr
-
+    _copy(dsn, empty_dsn, tmp_path)
     assert describe(empty_dsn) == describe(dsn)
     index = f"item_embeddings_{model_id}_embedding_idx"
     assert _searches(empty_dsn, index) == 0
@@ -334,6 +326,33 @@ def test_a_dump_of_a_shop_restores_with_its_model_and_indexes(
     tiers = {row.tier for rows in answers.values() for row in rows}
     assert tiers == {"model", "fold_in", "popularity"}
     assert _searches(empty_dsn, index) >= len(histories)
+
+
+def test_a_dump_restores_with_a_text_search_configuration_of_the_shops_own(
+    dsn: str, empty_dsn: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute("CREATE SCHEMA shop")
+        connection.execute("CREATE TEXT SEARCH CONFIGURATION shop.mine (COPY = german)")
+        connection.execute("UPDATE recs.tenants SET text_search_config = 'shop.mine'")
+    _copy(dsn, empty_dsn, tmp_path)
+    assert describe(empty_dsn) == describe(dsn)
+    with psycopg.connect(empty_dsn) as connection:
+        found = connection.execute("SELECT recs.text_search_config('default')::text").fetchone()
+        assert found == ("shop.mine",)
+        with pytest.raises(psycopg.errors.UndefinedObject, match=r"'shop\.other', expected"):
+            connection.execute("UPDATE recs.tenants SET text_search_config = 'shop.other'")
+
+
+def _copy(dsn: str, empty_dsn: str, folder: Path) -> None:
+    """Dump a database and restore it into an empty one."""
+    programs, dump = _embedded_programs(), folder / "shop.dump"
+    for program in (
+        [programs / "pg_dump", "-Fc", "-f", dump, dsn],
+        [programs / "pg_restore", "--exit-on-error", "-d", empty_dsn, dump],
+    ):
+        done = subprocess.run(program, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
 
 
 def _searches(dsn: str, index: str) -> int:

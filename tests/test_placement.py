@@ -69,6 +69,43 @@ def test_an_insert_whose_snapshot_is_older_than_a_flip_fails(
     assert isinstance(caught.value.orig, psycopg.errors.SerializationFailure)
 
 
+@pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize("known", ["before it was trained", "while it was ready"])
+def test_an_insert_whose_snapshot_is_older_than_the_first_activation_fails_and_succeeds_again(
+    engine: Engine, level: str, known: str
+) -> None:
+    what = shops.publication(shops.insert_items(engine, 2), np.eye(2))
+    content = np.eye(2, dtype=np.float32)
+    what = replace(what, items=replace(what.items, content_embedding=content))
+    ready = shops.publish(engine, what, activate=False) if known == "while it was ready" else None
+    with engine.connect().execution_options(isolation_level=level) as connection:
+        connection.execute(text("SELECT count(*) FROM recs.items"))
+        if ready is None:
+            shops.publish(engine, what)
+        else:
+            with engine.begin() as activation:
+                versions.activate(activation, ready)
+        late = [Item("late", content_vector=(1, 0))]
+        with pytest.raises(DBAPIError, match="after this transaction began") as caught:
+            Recommender(connection).upsert_items(late)
+        assert isinstance(caught.value.orig, psycopg.errors.SerializationFailure)
+        connection.rollback()
+        Recommender(connection).upsert_items(late)
+        placed = connection.execute(
+            text("SELECT source FROM recs.item_embeddings WHERE item_id = 'late'")
+        )
+        assert placed.scalars().all() == ["content"]
+
+
+def test_looking_for_an_activation_that_the_snapshot_hides_leaves_nothing(engine: Engine) -> None:
+    strict = engine.execution_options(isolation_level="REPEATABLE READ")
+    for name in ("one", "other"):
+        Recommender(strict).upsert_items([Item(name)])
+    with engine.connect() as connection:
+        assert versions.list_versions(connection) == []
+    assert shops.publish(engine, shops.publication(["one", "other"], np.eye(2))) == 1
+
+
 def test_what_changed_while_another_version_served_is_placed_anew_by_the_one_gone_back_to(
     engine: Engine,
 ) -> None:

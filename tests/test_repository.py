@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, text
 
-from recs import Interaction, Item, Recommender
+from recs import Interaction, Item, Recommender, User
 from recs.errors import BadInput
 
 AN_ID = UUID("00000000-0000-0000-0000-00000000002a")
@@ -195,6 +195,51 @@ def test_what_json_cannot_say_is_refused_by_its_value(
         shop.recommend("u", filter={"value": value})
     with pytest.raises(BadInput, match=rf"{named}.* is not JSON"):
         shop.upsert_items([Item("good"), Item("bad", attributes={"value": value})])
+
+
+def test_users_are_inserted_and_replaced(shop: Recommender, connection: Connection) -> None:
+    assert shop.upsert_users([]) == 0
+    assert shop.upsert_users([User(42, "France", {"since": date(2024, 6, 1)}), User(AN_ID)]) == 2
+    assert shop.upsert_users([User(42, segment=Event.PURCHASE), User("s")]) == 2
+    query = "SELECT user_id, segment, attributes FROM recs.users ORDER BY 1"
+    assert rows(connection, query) == [
+        (str(AN_ID), None, {}), ("42", "purchase", {}), ("s", None, {}),
+    ]  # fmt: skip
+
+
+def test_a_stranger_who_is_given_a_segment_is_shown_what_is_popular_there(
+    shop: Recommender, connection: Connection
+) -> None:
+    shop.upsert_users([User("one", "France")])
+    done = [("one", "b"), ("x", "a"), ("y", "a")]
+    shop.record_interactions(Interaction(user, item) for user, item in done)
+    connection.execute(text("SELECT recs.refresh_popularity()"))
+    assert shop.recommend("stranger")[0].item_id == "a"
+    shop.upsert_users([User("stranger", "France")])
+    first = shop.recommend("stranger")[0]
+    assert (first.item_id, first.tier) == ("b", "segment_popularity")
+    assert [row.item_id for row in shop.popular_items(segment="France")] == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("user", "message"),
+    [
+        (User(None), "an id is None, expected str, int or UUID"),  # type: ignore[arg-type]
+        (User("u", segment=5), "segment is 5, expected text"),  # type: ignore[arg-type]
+        (User("u", attributes=[1]), r"attributes of user 'u' are \[1\], expected a mapping"),  # type: ignore[arg-type]
+        (User("u", attributes={"x": float("nan")}), "nan.* is not JSON"),
+    ],
+)
+def test_a_user_that_makes_no_sense_is_refused_by_its_value(
+    shop: Recommender, user: User, message: str
+) -> None:
+    with pytest.raises(BadInput, match=message):
+        shop.upsert_users([user])
+
+
+def test_a_segment_that_is_no_text_is_refused(shop: Recommender) -> None:
+    with pytest.raises(BadInput, match="segment is None, expected text"):
+        shop.popular_items(segment=None)  # type: ignore[arg-type]
 
 
 def test_attributes_that_are_no_mapping_are_refused_with_their_item(shop: Recommender) -> None:

@@ -132,7 +132,7 @@ def test_a_reader_may_not_write_and_a_trainer_not_what_a_shop_writes(
 
 @pytest.mark.parametrize(
     ("function", "table"),
-    [("forget_items", "items"), ("place_changed_items", "items"), ("rename_item", "items"),
+    [("forget_items", "items"), ("place_changed_items", "items"), ("rename_items", "items"),
      ("forget_users", "interactions")],
 )  # fmt: skip
 def test_a_trigger_function_that_runs_as_the_owner_refuses_a_table_of_the_callers(

@@ -62,6 +62,14 @@ def test_a_timeout_of_no_time_is_refused(shop: Engine) -> None:
         tuning.tune(shop, trials=1, timeout=0)
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32 - 1, 0.5, True, "1"])
+def test_a_seed_that_is_none_is_refused_before_anything_is_read(engine: Engine, seed: int) -> None:
+    with pytest.raises(BadInput, match=f"seed is {seed!r}, expected a whole number from 0 to"):
+        tuning.tune(engine, trials=1, seed=seed)  # of an empty catalog it would say so
+    with pytest.raises(BadInput, match=f"seed is {seed!r}, expected a whole number from 0 to"):
+        TrainingConfig(seed=seed)
+
+
 def test_the_first_trial_runs_however_short_the_time(shop: Engine) -> None:
     assert len(tuning.tune(shop, trials=3, timeout=1e-9).trials) == 1
 

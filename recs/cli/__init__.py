@@ -18,6 +18,7 @@ _COMMANDS = {
     "load": "recs.cli.load:load",
     "migrate": "recs.cli.migrate:migrate",
     "models": "recs.cli.models:models",
+    "popular": "recs.cli.recommend:popular",
     "recommend": "recs.cli.recommend:recommend",
     "server": "recs.cli.server:server",
     "similar": "recs.cli.recommend:similar",

@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from recs.arguments import MOST_ROWS
+from recs.arguments import LARGEST_SEED, MOST_ROWS
 from recs.errors import BadInput
 
 if TYPE_CHECKING:
     from recs.learning import TrainingConfig
 
 K = click.IntRange(1, MOST_ROWS)
-# what scikit-learn takes for a seed, and tuning draws with the next one too
-SEED = click.IntRange(0, 2**32 - 2)
+SEED = click.IntRange(0, LARGEST_SEED)
 MAY_BE_ZERO = {"smoothing"}
 SHARES = {"validation_share"}
 

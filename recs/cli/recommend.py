@@ -1,4 +1,4 @@
-"""`recs recommend` and `recs similar`: ask, from the command line."""
+"""`recs recommend`, `recs similar` and `recs popular`: ask, from the command line."""
 
 from __future__ import annotations
 
@@ -75,6 +75,33 @@ def similar(
     )
     settings.output.result([asdict(row) for row in rows])
     _print(settings, engine, f"like {item_id}", rows)
+
+
+@click.command()
+@click.option("--k", default=10, show_default=True, type=K, help="How many items.")
+@click.option("--segment", default="", help="Of users of this segment. Default: of all users.")
+@pass_settings
+def popular(settings: Settings, k: int, segment: str) -> None:
+    """Print the k most popular items, as of the last refresh of popularity."""
+    engine = settings.engine()
+    rows = Recommender(engine, tenant_id=settings.tenant_id).popular_items(k, segment=segment)
+    settings.output.result([asdict(row) for row in rows])
+    if not rows:
+        whom = f"for segment {segment!r}, expected one of recs.users.segment" if segment else "yet"
+        settings.output.warn(
+            f"nothing is popular {whom}\n"
+            "hint: load interactions, or after other writes: SELECT recs.refresh_popularity()"
+        )
+        return
+    titles = _titles(engine, [row.item_id for row in rows])
+    settings.output.table(
+        ("rank", "item_id", "title", "popularity", "support"),
+        [
+            (rank, row.item_id, titles[row.item_id], row.popularity, row.support)
+            for rank, row in enumerate(rows, 1)
+        ],
+        title=f"popular in {segment}" if segment else "popular",
+    )
 
 
 def parse_filter(given: str | None) -> dict[str, Any] | None:

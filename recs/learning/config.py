@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
+from recs.arguments import seed_number
+
 
 @dataclass(frozen=True)
 class Timescale:
@@ -88,7 +90,11 @@ class TrainingConfig:
         patience: epochs without a better validation score before a trial stops; None the same.
         validation_share: of interactions held out in that slice.
         validation_users: at most so many users are scored.
+        seed: from 0 to recs.arguments.LARGEST_SEED.
         device: as torch names it; "auto" takes a GPU if there is one.
+
+    Raises:
+        BadInput: of a seed that is none.
     """
 
     dimension: int = 128
@@ -111,6 +117,9 @@ class TrainingConfig:
     validation_users: int = 5000
     seed: int = 0
     device: str = "auto"
+
+    def __post_init__(self) -> None:
+        seed_number(self.seed)
 
     @property
     def torch_device(self) -> torch.device:

@@ -17,7 +17,7 @@ from pyarrow import csv as arrow_csv
 
 from recs.errors import BadInput
 from recs.loading.batches import Reject
-from recs.loading.text_files import UNREADABLE, is_packed, open_bytes, require_utf_8
+from recs.loading.text_files import UNREADABLE, is_packed, is_utf_8, open_bytes, require_utf_8
 
 # A row must fit in a block. pyarrow reads up to 32 blocks ahead of a slow consumer.
 _BLOCK = 4 << 20
@@ -47,8 +47,13 @@ class CsvSource:
             last = len(self.columns) - 1
             places = sorted({*map(self.columns.index, names), last})
             used = [self.columns[place] for place in places]
-            with self._reader(places, unparsable) as (reader, fraction):
+            # pyarrow hands a row of a wrong number of cells over as text, and gives up where it is
+            # none. As Latin-1 every byte is a character, and the character that byte again.
+            as_latin_1 = not is_utf_8(self._path)
+            with self._reader(places, unparsable, as_latin_1) as (reader, fraction):
                 for block in _grouped(reader, rows, used):
+                    if as_latin_1:
+                        block = _bytes_again(block)
                     batch = CsvBatch(block, start, unparsable, locator, fraction())
                     start = batch.end
                     yield batch
@@ -61,7 +66,7 @@ class CsvSource:
 
     @contextmanager
     def _reader(
-        self, places: Sequence[int], unparsable: deque[tuple[int, int, int]]
+        self, places: Sequence[int], unparsable: deque[tuple[int, int, int]], as_latin_1: bool
     ) -> Iterator[tuple[Any, Any]]:
         first = self._header_lines + 1
 
@@ -74,12 +79,14 @@ class CsvSource:
         wanted = [str(place) for place in places]
         size = self._path.stat().st_size
         with pa.OSFile(str(self._path)) as file:
-            packed = is_packed(self._path)
+            stream = pa.CompressedInputStream(file, "gzip") if is_packed(self._path) else file
+            if as_latin_1:
+                stream = pa.transcoding_input_stream(stream, "latin-1", "utf-8")
             reader = arrow_csv.open_csv(
-                _WholeLineEnds(pa.CompressedInputStream(file, "gzip") if packed else file),
+                _WholeLineEnds(stream),
                 read_options=arrow_csv.ReadOptions(
                     use_threads=False,  # only then are unparsable rows numbered
-                    block_size=_BLOCK,
+                    block_size=2 * _BLOCK if as_latin_1 else _BLOCK,  # of two bytes at most
                     column_names=[str(place) for place in range(len(self.columns))],
                     skip_rows=self._header_lines,
                 ),
@@ -168,6 +175,15 @@ def _joined(blocks: Sequence[Any], names: Sequence[str]) -> Iterable[Any]:
         pa.Table.from_batches(blocks).rename_columns(list(names)).combine_chunks().to_batches()
     )
     return batches
+
+
+def _bytes_again(block: Any) -> Any:
+    """Turn cells that were read as Latin-1 into the bytes that the file has."""
+    columns = [
+        pa.array([cell.decode().encode("latin-1") for cell in column.to_pylist()], pa.binary())
+        for column in block.columns
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=block.schema.names)
 
 
 class CsvBatch:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import gzip
 import zlib
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import BinaryIO, cast
 
 from recs.errors import BadInput
 
+_PIECE = 1 << 20  # bytes
 UNREADABLE = (OSError, EOFError, zlib.error)  # what reading a damaged file raises
 
 
@@ -20,6 +22,19 @@ def is_packed(path: Path) -> bool:
 def open_bytes(path: Path) -> BinaryIO:
     """Open a file, unpacked."""
     return cast(BinaryIO, gzip.open(path, "rb")) if is_packed(path) else path.open("rb")
+
+
+def is_utf_8(path: Path) -> bool:
+    """Tell whether all of a file is UTF-8."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    with open_bytes(path) as file:
+        try:
+            while piece := file.read(_PIECE):
+                decoder.decode(piece)
+            decoder.decode(b"", final=True)
+        except UnicodeDecodeError:
+            return False
+    return True
 
 
 def require_utf_8(path: Path) -> None:

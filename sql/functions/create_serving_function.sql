@@ -7,8 +7,6 @@ DECLARE
   v_learned bigint;
   v_exactly boolean;
   v_learned_distance text;
-  v_name text := 'nearest_items_' || p_model_id;
-  v_old regprocedure;
   v_indexed text;  -- the distance by which the index is ordered
   v_exact text := 'v.embedding <#> p_embedding';
   v_vectors text := 'recs.item_embeddings v';
@@ -48,17 +46,10 @@ BEGIN
   END IF;
   SELECT count(*) INTO v_learned FROM recs.item_embeddings e
     WHERE e.model_id = p_model_id AND e.source = 'interactions';
-  FOR v_old IN
-    SELECT p.oid FROM pg_proc p
-    WHERE p.pronamespace = 'recs'::regnamespace AND p.proname = v_name
-  LOOP
-    EXECUTE format('DROP FUNCTION %s', v_old);  -- an earlier release may have had other arguments
-  END LOOP;
   -- The index of a version is on a cast to its dimension, which must stand in the query as a
   -- constant. In a function of the version's own it does, and the plan is made once a session;
   -- planning the same query by EXECUTE at every call costs more than running it.
-  EXECUTE format($create$
-CREATE FUNCTION recs.%2$I(
+  PERFORM recs.create_reader_function('nearest_items_' || p_model_id, format($create$(
   p_tenant_id text, p_user_id text, p_embedding halfvec, p_k integer, p_include_seen boolean,
   p_filter jsonb, p_candidates text[] DEFAULT NULL, p_exclude text[] DEFAULT NULL
 ) RETURNS TABLE (item_id text, score real, reason text)
@@ -66,7 +57,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 SET search_path FROM CURRENT
 SET hnsw.ef_search = 200
 SET hnsw.iterative_scan = strict_order
-SET hnsw.max_scan_tuples = %3$s
+SET hnsw.max_scan_tuples = %2$s
 -- One plan for every user: follow the index in order of distance, stop at k rows that pass.
 SET plan_cache_mode = force_generic_plan
 SET enable_seqscan = off
@@ -80,27 +71,27 @@ DECLARE
     OFFSET 1000);
   -- So few that under k of them are expected among the nearest that are looked at.
   v_few_candidates boolean := coalesce(
-    cardinality(p_candidates) * greatest(500, 20 * p_k)::bigint < p_k * %10$s::bigint, false);
+    cardinality(p_candidates) * greatest(500, 20 * p_k)::bigint < p_k * %9$s::bigint, false);
 BEGIN
   RETURN QUERY
     -- Learned items and new ones have an index each: placed by content alone, new ones lie so
     -- close together that a search among all of them would not find its way. Even in their own
     -- index some hide behind others of like content, so while they are few all are looked at.
-    WITH learned AS MATERIALIZED (%4$s
-    ), new AS MATERIALIZED (%5$s
+    WITH learned AS MATERIALIZED (%3$s
+    ), new AS MATERIALIZED (%4$s
     ), found AS MATERIALIZED (
       SELECT * FROM learned WHERE (SELECT count(*) FROM learned) = p_k
       UNION ALL
       SELECT * FROM new WHERE (SELECT count(*) FROM new) = p_k
       UNION ALL
-      (%6$s)
+      (%5$s)
       UNION ALL
       -- An index scan gives up after hnsw.max_scan_tuples. Where few items pass, search those.
+      (%6$s)
+      UNION ALL
       (%7$s)
       UNION ALL
       (%8$s)
-      UNION ALL
-      (%9$s)
     ), ranked AS MATERIALIZED (
       SELECT row_number() OVER (ORDER BY f.distance, f.item_id) AS rank, f.*
       FROM found f
@@ -125,7 +116,7 @@ BEGIN
     ORDER BY f.rank, r.history_embedding <#> f.embedding;
 END
 $body$
-$create$, p_model_id, v_name,
+$create$, p_model_id,
     -- Once half of the items are visited, looking at all costs no more than what was spent.
     greatest(1000, least(20000, v_learned / 2)),
     format(v_search, p_model_id, v_learned_distance,
@@ -141,13 +132,8 @@ $create$, p_model_id, v_name,
                 AND NOT v_few_candidates AND (SELECT count(*) FROM new) < p_k$$, v_matching, v_matched),
     format(v_search, p_model_id, v_exact, $$v_few_candidates
               ORDER BY distance OFFSET 0$$, v_candidates, v_join),
-    v_learned);
-  EXECUTE format('COMMENT ON FUNCTION recs.%I IS %L', v_name,
+    v_learned),
     'The items of model version ' || p_model_id || ' nearest to a user vector; made by recs.create_serving_function.');
-  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recs_reader') THEN
-    EXECUTE format('REVOKE ALL ON FUNCTION recs.%I FROM PUBLIC', v_name);
-    EXECUTE format('GRANT EXECUTE ON FUNCTION recs.%I TO recs_reader', v_name);
-  END IF;
 END
 $function$;
 

@@ -2,22 +2,12 @@ CREATE OR REPLACE FUNCTION recs.create_user_functions(p_model_id bigint) RETURNS
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path FROM CURRENT
 AS $function$
-DECLARE
-  v_old regprocedure;
-  v_name text;
-  v_stored text := 'stored_user_' || p_model_id;
-  v_added text := 'user_history_' || p_model_id;
 BEGIN
-  FOR v_old IN
-    SELECT p.oid FROM pg_proc p
-    WHERE p.pronamespace = 'recs'::regnamespace AND p.proname IN (v_stored, v_added)
-  LOOP
-    EXECUTE format('DROP FUNCTION %s', v_old);  -- an earlier release may have had other arguments
-  END LOOP;
   -- The number of the version stands in the queries as a constant: a plan for whichever version may
   -- come would lock the partitions of all, at every call.
-  EXECUTE format($create$
-CREATE FUNCTION recs.%2$I(p_tenant_id text, p_user_id text, p_model recs.models) RETURNS vector
+  PERFORM recs.create_reader_function('stored_user_' || p_model_id, format($create$(
+  p_tenant_id text, p_user_id text, p_model recs.models
+) RETURNS vector
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path FROM CURRENT
 SET plan_cache_mode = force_generic_plan
@@ -32,9 +22,9 @@ BEGIN
         WHERE i.tenant_id = p_tenant_id AND i.user_id = p_user_id));
 END
 $body$
-$create$, p_model_id, v_stored);
-  EXECUTE format($create$
-CREATE FUNCTION recs.%2$I(
+$create$, p_model_id),
+    'A user''s vector in model version ' || p_model_id || ' by the stored sum, NULL where it no longer fits; made by recs.create_user_functions.');
+  PERFORM recs.create_reader_function('user_history_' || p_model_id, format($create$(
   p_tenant_id text, p_user_id text, p_model recs.models, p_fingerprint bigint,
   OUT stored vector, OUT stored_support integer, OUT added vector, OUT added_support integer
 )
@@ -78,17 +68,8 @@ BEGIN
     FROM weighted w;
 END
 $body$
-$create$, p_model_id, v_added);
-  EXECUTE format('COMMENT ON FUNCTION recs.%I IS %L', v_stored,
-    'A user''s vector in model version ' || p_model_id || ' by the stored sum, NULL where it no longer fits; made by recs.create_user_functions.');
-  EXECUTE format('COMMENT ON FUNCTION recs.%I IS %L', v_added,
+$create$, p_model_id),
     'The stored sum of a user in model version ' || p_model_id || ', NULL where it does not fit the fingerprint, and what has to be added to it; made by recs.create_user_functions.');
-  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recs_reader') THEN
-    FOREACH v_name IN ARRAY ARRAY[v_stored, v_added] LOOP
-      EXECUTE format('REVOKE ALL ON FUNCTION recs.%I FROM PUBLIC', v_name);
-      EXECUTE format('GRANT EXECUTE ON FUNCTION recs.%I TO recs_reader', v_name);
-    END LOOP;
-  END IF;
 END
 $function$;
 

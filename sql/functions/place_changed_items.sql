@@ -13,12 +13,13 @@ BEGIN
     IF TG_OP = 'INSERT' THEN
       SELECT array_agg(n.item_id) INTO v_items FROM changed n WHERE n.tenant_id = v_tenant;
     ELSE
-      SELECT array_agg(n.item_id) INTO v_items
-        FROM changed n
-        LEFT JOIN previous o ON o.tenant_id = n.tenant_id AND o.item_id = n.item_id
-        WHERE n.tenant_id = v_tenant
-          AND (n.title, n.description, n.attributes, n.content_vector::text)
-              IS DISTINCT FROM (o.title, o.description, o.attributes, o.content_vector::text);
+      -- No join, whose plan would be kept: one made for a single row takes hours for a catalog.
+      SELECT array_agg(d.item_id) INTO v_items
+        FROM (SELECT n.item_id, n.title, n.description, n.attributes, n.content_vector::text
+              FROM changed n WHERE n.tenant_id = v_tenant
+              EXCEPT
+              SELECT o.item_id, o.title, o.description, o.attributes, o.content_vector::text
+              FROM previous o WHERE o.tenant_id = v_tenant) d;
     END IF;
     CONTINUE WHEN v_items IS NULL;  -- what is only sold out, say, waits for no activation
     -- Shared with other inserts, exclusive with activate_model(): see there.
@@ -39,7 +40,10 @@ BEGIN
     -- fails, rather than placing items in the one that no longer serves.
     SELECT m.model_id INTO v_model_id
       FROM recs.models m WHERE m.tenant_id = v_tenant AND m.state = 'active' FOR SHARE;
-    CONTINUE WHEN NOT FOUND;
+    IF NOT FOUND THEN
+      PERFORM recs.refuse_stale_snapshot(v_tenant);  -- nor is one left unplaced for the first
+      CONTINUE;
+    END IF;
     PERFORM recs.place_items(v_model_id, v_items, v_tenant);
   END LOOP;
   RETURN NULL;

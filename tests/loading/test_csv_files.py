@@ -95,6 +95,37 @@ def test_a_byte_that_is_no_utf_8_in_an_unused_cell_does_no_harm(
     assert rows(ALL) == [("1", "x")]
 
 
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+@pytest.mark.parametrize("block", [30, 1 << 20])
+def test_a_row_of_too_many_cells_that_is_no_utf_8_is_a_bad_row_among_good_ones(
+    connection: Connection,
+    tmp_path: Any,
+    rows: Any,
+    rejected: Any,
+    monkeypatch: Any,
+    name: str,
+    block: int,
+) -> None:
+    monkeypatch.setattr("recs.loading.csv_files._BLOCK", block)
+    lines = [b"item_id,title", "1,é €\x80".encode(), b"2,\xff,more", b"3,\xc9t\xe9", b"\xe9",
+             b'4,"a\r\nb"', b"5,y,\xc3", b"6,x"]  # fmt: skip
+    data = b"\r\n".join(lines) + b"\r\n"
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    with pytest.raises(BadInput, match="line 3: expected 2 cells, got 3") as caught:
+        load_items(connection, path)
+    assert "mend the file" in str(caught.value.hint)
+    report = load_items(connection, path, on_error="skip")
+    assert (report.rows, report.rejected) == (3, 4)
+    assert rows(ALL) == [("1", "é €\x80"), ("4", "a\r\nb"), ("6", "x")]
+    assert [(reject["line"], reject["reason"]) for reject in rejected(report.rejects)] == [
+        (3, "expected 2 cells, got 3"),
+        (4, r"title is b'\xc9t\xe9', expected UTF-8"),
+        (5, "expected 2 cells, got 1"),
+        (8, "expected 2 cells, got 3"),
+    ]
+
+
 def test_a_row_with_a_nul_in_its_item_is_left_out(catalog: Connection, write: Any) -> None:
     path = write("a.csv", "user_id,item_id\nu,1\nu,1\0\n")
     with pytest.raises(BadInput, match="line 3: item_id has a NUL"):

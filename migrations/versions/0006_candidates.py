@@ -3,16 +3,16 @@
 Where a view of the application calls a function of before, PostgreSQL names it and nothing
 changes.
 
-Revision ID: 0005
-Revises: 0004
+Revision ID: 0006
+Revises: 0005
 """
 
 from __future__ import annotations
 
 from alembic import op
 
-revision = "0005"
-down_revision = "0004"
+revision = "0006"
+down_revision = "0005"
 branch_labels = None
 depends_on = None
 
@@ -38,7 +38,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop these; the release of 0004 makes its own when it migrates."""
+    """Drop these; the release of 0005 makes its own when it migrates."""
     _drop(NEW)
 
 
