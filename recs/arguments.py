@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -16,6 +17,8 @@ from recs.errors import BadInput
 
 Id: TypeAlias = str | int | UUID
 MOST_ROWS = 1000  # as recs.check_k() has it
+# What str holds and PostgreSQL's text does not: NUL, and halves of surrogate pairs.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -49,10 +52,11 @@ def id_text(value: object) -> str:
     """Return an id as text.
 
     Raises:
-        BadInput: it is neither text nor a whole number nor a UUID.
+        BadInput: it is neither text nor a whole number nor a UUID, or has what PostgreSQL's text
+            cannot hold.
     """
     if isinstance(value, str):
-        return str.__str__(value)  # of an enumeration's member: its value
+        return _storable("an id", value)
     # numpy's integers are Integral, and what data frames hold; a float may have lost digits
     if isinstance(value, Integral) and not isinstance(value, bool):
         return str(int(value))
@@ -62,6 +66,41 @@ def id_text(value: object) -> str:
         f"an id is {value!r}, expected str, int or UUID",
         hint="convert it as the catalog's ids were: 42, not 42.0",
     )
+
+
+def ids_text(values: Iterable[Id]) -> list[str]:
+    """Return ids as text, each once, in their order.
+
+    Raises:
+        BadInput: one of them is no id; or they are one text, whose letters would each be an id.
+    """
+    if isinstance(values, str | bytes):
+        raise BadInput(f"ids are {values!r}, expected several", hint=f"give a list: [{values!r}]")
+    return list(dict.fromkeys(id_text(value) for value in values))
+
+
+def tenant_text(value: object) -> str:
+    """Return the id of a tenant as text.
+
+    Raises:
+        BadInput: it is no id, or empty: the database takes that for no tenant named.
+    """
+    if tenant_id := id_text(value):
+        return tenant_id
+    raise BadInput(
+        "a tenant is '', expected a name",
+        hint="name it, or leave it out for the session's own, which is 'default' unless set",
+    )
+
+
+def _storable(what: str, value: str) -> str:
+    plain = str.__str__(value)  # of an enumeration's member: its value
+    if _UNSTORABLE.search(plain):
+        raise BadInput(
+            f"{what} is {value!r}, expected text that PostgreSQL can hold",
+            hint="leave NUL and lone surrogates out",
+        )
+    return plain
 
 
 def row_count(value: object) -> int:
@@ -145,7 +184,7 @@ def interaction_columns(rows: Sequence[Interaction]) -> dict[str, list[Any]]:
 
 def _type(value: object) -> str:
     if isinstance(value, str):
-        return str.__str__(value)
+        return _storable("interaction_type", value)
     raise BadInput(f"interaction_type is {value!r}, expected text", hint="for example: 'purchase'")
 
 
@@ -166,11 +205,18 @@ def item_rows(items: Sequence[Item]) -> list[dict[str, Any]]:
     """Return items as values that JSON has.
 
     Raises:
-        BadInput: an id, attributes or a vector that is none; vectors of two dimensions.
+        BadInput: an id, attributes or a vector that is none; vectors of two dimensions; an item
+            that is given twice.
     """
-    rows, dimension = [], None
+    rows, dimension, given = [], None, set[str]()
     for item in items:
         row = _item_row(item)
+        if row["item_id"] in given:  # of two, one statement cannot say which is to stay
+            raise BadInput(
+                f"item {row['item_id']!r} is given a second time",
+                hint="give the one that is to stay",
+            )
+        given.add(row["item_id"])
         vector = row["content_vector"]
         if vector is not None:
             dimension = dimension or len(vector)

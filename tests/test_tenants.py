@@ -237,6 +237,17 @@ def test_the_command_line_refuses_an_unknown_tenant_and_says_how_to_make_it_know
     main(command)
 
 
+def test_the_command_line_does_not_offer_to_make_a_tenant_without_a_name(
+    engine: Engine, dsn: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--dsn", dsn, "--tenant", "", "recommend", "u"])
+    assert caught.value.code == 1
+    assert capsys.readouterr().err.startswith(
+        "error: a tenant is '', expected a name\nhint: name it"
+    )
+
+
 def test_a_user_whose_interactions_a_writer_deletes_leaves_no_vector_in_any_version(
     two_tenants: Engine,
 ) -> None:
