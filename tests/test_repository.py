@@ -182,6 +182,13 @@ def test_a_filter_that_is_no_mapping_is_refused(shop: Recommender, filter_: Any)
         shop.recommend_many(["u"], filter=filter_)
 
 
+def test_a_list_is_filtered_by_a_list_of_what_it_has(shop: Recommender) -> None:
+    shop.upsert_items([Item("c", attributes={"tags": ["gift", "wool"]})])
+    assert found(shop, {"tags": ["gift"]}) == {"c"}
+    assert found(shop, {"tags": ["wool", "gift"]}) == {"c"}
+    assert found(shop, {"tags": "gift"}) == set()
+
+
 def test_any_mapping_is_a_filter(shop: Recommender) -> None:
     assert found(shop, MappingProxyType({"c": 1})) == {"a"}
     assert found(shop, {}) == {"a", "b"}
