@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import reprlib
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
@@ -18,6 +20,8 @@ Id: TypeAlias = str | int | UUID
 MOST_ROWS = 1000  # as recs.check_k() has it
 # what scikit-learn takes for a seed, and tuning draws with the next one too
 LARGEST_SEED = 2**32 - 2
+# What str holds and PostgreSQL's text does not: NUL, and halves of surrogate pairs.
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -63,10 +67,11 @@ def id_text(value: object) -> str:
     """Return an id as text.
 
     Raises:
-        BadInput: it is neither text nor a whole number nor a UUID.
+        BadInput: it is neither text nor a whole number nor a UUID, or has what PostgreSQL's text
+            cannot hold.
     """
     if isinstance(value, str):
-        return str.__str__(value)  # of an enumeration's member: its value
+        return _storable("an id", value)
     # numpy's integers are Integral, and what data frames hold; a float may have lost digits
     if isinstance(value, Integral) and not isinstance(value, bool):
         return str(int(value))
@@ -79,17 +84,42 @@ def id_text(value: object) -> str:
 
 
 def id_texts(name: str, values: object) -> list[str]:
-    """Return the ids of a collection as text.
+    """Return the ids of a collection as text, each once, in their order.
 
     Raises:
-        BadInput: it is text itself, or no collection, or one of them is no id.
+        BadInput: it is no collection, or one text, whose letters would each be an id; or one of
+            them is no id.
     """
     if isinstance(values, str | bytes) or not isinstance(values, Iterable):
         raise BadInput(
             f"{name} is {reprlib.repr(values)}, expected ids",
             hint='for example: ["sku-1", "sku-2"]',
         )
-    return [id_text(value) for value in values]
+    return list(dict.fromkeys(id_text(value) for value in values))
+
+
+def tenant_text(value: object) -> str:
+    """Return the id of a tenant as text.
+
+    Raises:
+        BadInput: it is no id, or empty: the database takes that for no tenant named.
+    """
+    if tenant_id := id_text(value):
+        return tenant_id
+    raise BadInput(
+        "a tenant is '', expected a name",
+        hint="name it, or leave it out for the session's own, which is 'default' unless set",
+    )
+
+
+def _storable(what: str, value: str) -> str:
+    plain = str.__str__(value)  # of an enumeration's member: its value
+    if _UNSTORABLE.search(plain):
+        raise BadInput(
+            f"{what} is {value!r}, expected text that PostgreSQL can hold",
+            hint="leave NUL and lone surrogates out",
+        )
+    return plain
 
 
 def row_count(value: object) -> int:
@@ -189,7 +219,7 @@ def interaction_columns(rows: Sequence[Interaction]) -> dict[str, list[Any]]:
 
 def _type(value: object) -> str:
     if isinstance(value, str):
-        return str.__str__(value)
+        return _storable("interaction_type", value)
     raise BadInput(f"interaction_type is {value!r}, expected text", hint="for example: 'purchase'")
 
 
@@ -210,11 +240,12 @@ def item_rows(items: Sequence[Item]) -> list[dict[str, Any]]:
     """Return items as values that JSON has.
 
     Raises:
-        BadInput: an id, attributes or a vector that is none; vectors of two dimensions.
+        BadInput: an id, attributes or a vector that is none; vectors of two dimensions; an item
+            that is given twice.
     """
-    rows, dimension = [], None
-    for item in items:
-        row = _item_row(item)
+    rows, dimension = [_item_row(item) for item in items], None
+    _refuse_twice("item", [row["item_id"] for row in rows])
+    for row in rows:
         vector = row["content_vector"]
         if vector is not None:
             dimension = dimension or len(vector)
@@ -225,17 +256,27 @@ def item_rows(items: Sequence[Item]) -> list[dict[str, Any]]:
                     hint="take vectors of one encoder",
                 )
             row["content_vector"] = str(vector)
-        rows.append(row)
     return rows
+
+
+def _refuse_twice(what: str, ids: Sequence[str]) -> None:
+    """Refuse an id that is given twice: of two, one statement cannot say which is to stay."""
+    for value, count in Counter(ids).items():
+        if count > 1:
+            raise BadInput(
+                f"{what} {value!r} is given a second time", hint="give the one that is to stay"
+            )
 
 
 def user_rows(users: Sequence[User]) -> list[dict[str, Any]]:
     """Return users as values that JSON has.
 
     Raises:
-        BadInput: an id, a segment or attributes that are none.
+        BadInput: an id, a segment or attributes that are none; a user who is given twice.
     """
-    return [_user_row(user) for user in users]
+    rows = [_user_row(user) for user in users]
+    _refuse_twice("user", [row["user_id"] for row in rows])
+    return rows
 
 
 def _user_row(user: User) -> dict[str, Any]:
@@ -251,10 +292,10 @@ def segment_text(value: object) -> str:
     """Return the name of a segment.
 
     Raises:
-        BadInput: it is no text.
+        BadInput: it is no text, or has what PostgreSQL's cannot hold.
     """
     if isinstance(value, str):
-        return str.__str__(value)
+        return _storable("segment", value)
     raise BadInput(f"segment is {value!r}, expected text", hint="for example: 'France'")
 
 

@@ -11,6 +11,7 @@ from psycopg import conninfo, sql
 from sqlalchemy import Connection, Engine, create_engine, event
 
 from recs import server
+from recs.arguments import tenant_text
 from recs.errors import BadInput, ConnectionFailed, NotMigrated, ServerUnsuitable
 
 MINIMUM_POSTGRESQL = 15_00_00
@@ -259,8 +260,9 @@ def require_tenant(connection: psycopg.Connection[Any], tenant_id: str) -> None:
     """Check that a tenant is known, before a slip of the pen becomes one.
 
     Raises:
-        BadInput: recs.tenants has no such row.
+        BadInput: it is empty, or recs.tenants has no such row.
     """
+    tenant_id = tenant_text(tenant_id)
     row = connection.execute(
         "SELECT FROM recs.tenants WHERE tenant_id = %s", [tenant_id]
     ).fetchone()

@@ -28,6 +28,7 @@ from recs.arguments import (
     json_text,
     row_count,
     segment_text,
+    tenant_text,
     user_rows,
 )
 from recs.database import refuse_autocommit
@@ -115,21 +116,22 @@ class Recommender:
     Args:
         bind: an Engine (a transaction a call), or the caller's Connection or Session.
         tenant_id: whose data; set for the rest of the transaction. None leaves the session's own
-            setting, which is the tenant 'default' where nothing was set. A connection in
-            AUTOCOMMIT has no transaction: BadInput.
+            setting, which is the tenant 'default' where nothing was set; an empty one is refused,
+            BadInput, rather than taken for that. A connection in AUTOCOMMIT has no transaction:
+            BadInput.
 
     Every method raises
         recs.errors.BadInput: before it asks the database, of a value that cannot be meant: an id
-            that is neither text nor a whole number nor a UUID, a k outside 1..1000, a filter that
-            is no mapping, candidates that are no collection, a weight that is no number, vectors
-            of two dimensions in one call, a segment that is no text.
+            that is neither text nor a whole number nor a UUID, one text for many ids, a k outside
+            1..1000, a filter that is no mapping, a weight that is no number, a segment that is no
+            text, vectors of two dimensions or one item or user twice in one call.
         sqlalchemy.exc.DBAPIError: with what the database said: an id that is not in the catalog,
             a weight that is not above 0.
     """
 
-    def __init__(self, bind: Bind, *, tenant_id: str | None = None) -> None:
+    def __init__(self, bind: Bind, *, tenant_id: Id | None = None) -> None:
         self._bind = bind
-        self._tenant_id = tenant_id
+        self._tenant_id = None if tenant_id is None else tenant_text(tenant_id)
 
     def recommend(
         self,
@@ -173,7 +175,7 @@ class Recommender:
 
         `filter`, `candidates` and `exclude` are those of `recommend`, for all of them.
         """
-        keys = list(dict.fromkeys(id_text(user_id) for user_id in user_ids))
+        keys = id_texts("user_ids", user_ids)
         rows = self._rows(
             _RECOMMEND_MANY,
             {
@@ -269,9 +271,9 @@ class Recommender:
 class AsyncRecommender:
     """`Recommender` for an AsyncEngine, or the caller's AsyncConnection or AsyncSession."""
 
-    def __init__(self, bind: AsyncBind, *, tenant_id: str | None = None) -> None:
+    def __init__(self, bind: AsyncBind, *, tenant_id: Id | None = None) -> None:
         self._bind = bind
-        self._tenant_id = tenant_id
+        self._tenant_id = None if tenant_id is None else tenant_text(tenant_id)
 
     async def recommend(
         self,

@@ -162,6 +162,18 @@ def test_a_training_until_a_time_learns_nothing_later_and_waits_for_its_activati
     assert version.trained_until <= shops.TRAINED_UNTIL
 
 
+def test_a_training_that_finds_nothing_to_learn_leaves_popularity_that_answers(
+    engine: Engine, ask: Ask
+) -> None:
+    ids = shops.insert_items(engine, 3)
+    shops.record(engine, [(f"u{n}", ids[n % 2]) for n in range(3)])  # an item each
+    with pytest.raises(SystemExit) as caught:
+        ask("train")
+    assert caught.value.code == 1
+    tiers = [(row.item_id, row.tier) for row in Recommender(engine).recommend("stranger", 3)]
+    assert tiers == [(ids[0], "popularity"), (ids[1], "popularity"), (ids[2], "catalog")]
+
+
 def test_an_interrupted_command_exits_with_130(
     published: list[int], engine: Engine, dsn: str
 ) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import psycopg
 import pytest
 from alembic import command
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
 from psycopg import conninfo
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, MetaData, text
 
 from recs import Recommender, database, migration, schema
 from recs.cli import main
@@ -52,6 +55,17 @@ def test_migrating_twice_changes_nothing(dsn: str) -> None:
     done = migration.migrate(engine)
     assert done.before == done.after == migration.newest_revision()
     assert describe(dsn) == before
+
+
+def test_a_hosts_own_alembic_can_leave_the_schema_out(dsn: str) -> None:
+    def proposals(include_name: Callable[..., bool]) -> list[Any]:
+        options = {"include_schemas": True, "include_name": include_name}
+        with database.make_engine(dsn).connect() as connection:
+            context = MigrationContext.configure(connection, opts=options)
+            return compare_metadata(context, MetaData())
+
+    assert proposals(lambda name, type_, _: True)  # to drop what it does not know
+    assert proposals(lambda name, type_, _: (type_, name) != ("schema", "recs")) == []
 
 
 def test_the_sql_that_migrate_prints_gives_the_same_database(dsn: str, empty_dsn: str) -> None:

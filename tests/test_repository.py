@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, text
 
-from recs import Interaction, Item, Recommender, User
+from recs import AsyncRecommender, Interaction, Item, Recommender, User
 from recs.errors import BadInput
 
 AN_ID = UUID("00000000-0000-0000-0000-00000000002a")
@@ -116,6 +117,41 @@ def test_an_id_of_another_type_is_refused(
         call(shop, id_)
 
 
+@pytest.mark.parametrize("text_", ["a\0b", "a\ud800b"])
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda shop, text_: shop.recommend(text_),
+        lambda shop, text_: shop.record_interactions([Interaction("u", "a", text_)]),
+        lambda shop, text_: shop.popular_items(segment=text_),
+        lambda shop, text_: shop.recommend("u", exclude=[text_]),
+    ],
+)
+def test_text_that_postgresql_cannot_hold_is_refused_by_its_value(
+    shop: Recommender, call: Callable[[Recommender, Any], Any], text_: str
+) -> None:
+    with pytest.raises(BadInput, match=re.escape(f"is {text_!r}, expected text that PostgreSQL")):
+        call(shop, text_)
+
+
+@pytest.mark.parametrize("user_ids", ["u", b"u"])
+def test_one_text_is_not_taken_for_many_ids(shop: Recommender, user_ids: Any) -> None:
+    with pytest.raises(BadInput, match=rf"user_ids is {user_ids!r}, expected ids"):
+        shop.recommend_many(user_ids)
+
+
+@pytest.mark.parametrize("tenant_id", [AN_ID, 7])
+def test_a_tenant_may_be_a_whole_number_or_a_uuid(connection: Connection, tenant_id: Any) -> None:
+    Recommender(connection, tenant_id=tenant_id).upsert_items([Item("a")])
+    assert rows(connection, "SELECT tenant_id FROM recs.items") == [(str(tenant_id),)]
+
+
+@pytest.mark.parametrize("recommender", [Recommender, AsyncRecommender])
+def test_an_empty_tenant_is_not_taken_for_the_default_one(recommender: Any) -> None:
+    with pytest.raises(BadInput, match="a tenant is '', expected a name"):
+        recommender(None, tenant_id="")
+
+
 @pytest.mark.parametrize("k", [0, -1, 1001, 99_999_999_999, None, 2.5, True, "10"])
 @pytest.mark.parametrize(
     "call",
@@ -146,6 +182,13 @@ def test_a_filter_that_is_no_mapping_is_refused(shop: Recommender, filter_: Any)
         assert repr(filter_) in caught.value.message
     with pytest.raises(BadInput, match="expected a mapping"):
         shop.recommend_many(["u"], filter=filter_)
+
+
+def test_a_list_is_filtered_by_a_list_of_what_it_has(shop: Recommender) -> None:
+    shop.upsert_items([Item("c", attributes={"tags": ["gift", "wool"]})])
+    assert found(shop, {"tags": ["gift"]}) == {"c"}
+    assert found(shop, {"tags": ["wool", "gift"]}) == {"c"}
+    assert found(shop, {"tags": "gift"}) == set()
 
 
 def test_any_mapping_is_a_filter(shop: Recommender) -> None:
@@ -245,6 +288,13 @@ def test_a_segment_that_is_no_text_is_refused(shop: Recommender) -> None:
 def test_attributes_that_are_no_mapping_are_refused_with_their_item(shop: Recommender) -> None:
     with pytest.raises(BadInput, match=r"attributes of item 'x' are \[1\], expected a mapping"):
         shop.upsert_items([Item("x", attributes=[1])])  # type: ignore[arg-type]
+
+
+def test_who_is_given_twice_is_refused_by_the_id(shop: Recommender) -> None:
+    with pytest.raises(BadInput, match="item '42' is given a second time"):
+        shop.upsert_items([Item("c"), Item(42), Item("42", title="the later one")])
+    with pytest.raises(BadInput, match="user 'u' is given a second time"):
+        shop.upsert_users([User("u"), User("u", segment="s")])
 
 
 def test_content_vectors_of_one_call_have_one_dimension(shop: Recommender) -> None:

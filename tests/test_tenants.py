@@ -222,6 +222,30 @@ def test_a_tenant_without_a_row_is_trained_on_its_texts(engine: Engine, dsn: str
     assert "titl" in content.terms  # english, as a row has by default
 
 
+def test_an_owner_takes_a_tenant_out_and_leaves_the_other_as_it_was(
+    two_tenants: Engine, dsn: str
+) -> None:
+    other = Recommender(two_tenants, tenant_id="b").recommend("u", 10)
+    with two_tenants.begin() as connection:
+        connection.execute(
+            text(
+                "UPDATE recs.models SET state = 'retired'"
+                " WHERE tenant_id = 'a' AND state = 'active'"
+            )
+        )
+        mine = text("SELECT model_id FROM recs.models WHERE tenant_id = 'a'")
+        models = connection.execute(mine).scalars().all()
+    for model_id in models:
+        main(["--dsn", dsn, "--tenant", "a", "models", "drop", str(model_id)])
+    with two_tenants.begin() as connection:
+        for table in ("interactions", "users", "items", "tenants"):
+            connection.execute(text(f"DELETE FROM recs.{table} WHERE tenant_id = 'a'"))
+        for table in (*TABLES, "content_terms", "tenants"):
+            left = text(f"SELECT count(*) FROM recs.{table} WHERE tenant_id = 'a'")
+            assert connection.execute(left).scalar_one() == 0, table
+    assert Recommender(two_tenants, tenant_id="b").recommend("u", 10) == other
+
+
 def test_the_command_line_refuses_an_unknown_tenant_and_says_how_to_make_it_known(
     engine: Engine, dsn: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -235,6 +259,17 @@ def test_the_command_line_refuses_an_unknown_tenant_and_says_how_to_make_it_know
     with engine.begin() as connection:
         connection.execute(text(statement))
     main(command)
+
+
+def test_the_command_line_does_not_offer_to_make_a_tenant_without_a_name(
+    engine: Engine, dsn: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["--dsn", dsn, "--tenant", "", "recommend", "u"])
+    assert caught.value.code == 1
+    assert capsys.readouterr().err.startswith(
+        "error: a tenant is '', expected a name\nhint: name it"
+    )
 
 
 def test_a_user_whose_interactions_a_writer_deletes_leaves_no_vector_in_any_version(
