@@ -228,3 +228,9 @@ def test_a_shop_that_is_replicated_logically_may_erase_and_rename(shop: Engine) 
     run(shop, "DELETE FROM recs.interactions WHERE user_id = 'u'")
     run(shop, "DELETE FROM recs.items WHERE item_id = 'renamed'")
     assert users_with_vectors(shop) == {"v"}
+
+
+def test_no_user_keeps_a_vector_where_all_interactions_are_truncated(shop: Engine) -> None:
+    assert users_with_vectors(shop) == {"u", "v"}
+    run(shop, "TRUNCATE recs.interactions")
+    assert users_with_vectors(shop) == set()

@@ -238,7 +238,7 @@ def test_an_owner_takes_a_tenant_out_and_leaves_the_other_as_it_was(
     for model_id in models:
         main(["--dsn", dsn, "--tenant", "a", "models", "drop", str(model_id)])
     with two_tenants.begin() as connection:
-        for table in ("interactions", "users", "items", "tenants"):
+        for table in ("interactions", "users", "items", "tenants", "audit_events"):
             connection.execute(text(f"DELETE FROM recs.{table} WHERE tenant_id = 'a'"))
         for table in (*TABLES, "content_terms", "tenants"):
             left = text(f"SELECT count(*) FROM recs.{table} WHERE tenant_id = 'a'")
@@ -319,6 +319,13 @@ def test_a_trainer_cannot_write_into_another_tenants_version(two_tenants: Engine
                  " FROM recs.item_embeddings LIMIT 1"),
             {"id": theirs},
         )  # fmt: skip
+
+
+def test_a_reader_reaches_pgvector_where_public_was_shut_since(two_tenants: Engine) -> None:
+    with two_tenants.begin() as connection:
+        connection.execute(text("REVOKE ALL ON SCHEMA public FROM PUBLIC"))
+    with acting_as(two_tenants, "recs_reader", "a") as connection:
+        assert Recommender(connection).recommend("u", 5)
 
 
 def test_a_tenant_is_refused_where_each_statement_is_a_transaction(

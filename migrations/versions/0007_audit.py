@@ -54,7 +54,5 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Drop it, and what would write into it."""
-    for table in ("models", "tenants"):
-        op.execute(f"DROP TRIGGER IF EXISTS {table}_note_change ON recs.{table}")
-    op.execute("DROP FUNCTION IF EXISTS recs.note_change()")
+    op.execute("DROP FUNCTION IF EXISTS recs.note_change() CASCADE")
     op.drop_table("audit_events", schema=S)

@@ -98,7 +98,7 @@ BEGIN
       ORDER BY f.distance, f.item_id
       LIMIT p_k
     ), recent AS MATERIALIZED (
-      SELECT h.history_embedding, coalesce(nullif(t.title, ''), t.item_id) AS title
+      SELECT h.history_embedding, left(coalesce(nullif(t.title, ''), t.item_id), 200) AS title
       -- Of the last events some may be with items that were deleted, or that the version lacks.
       FROM (SELECT x.item_id, x.occurred_at FROM recs.interactions x
             WHERE x.tenant_id = p_tenant_id AND x.user_id = p_user_id

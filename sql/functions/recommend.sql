@@ -21,6 +21,9 @@ BEGIN
   IF p_k IS NULL OR p_k NOT BETWEEN 1 AND 1000 THEN
     PERFORM recs.check_k(p_k);
   END IF;
+  IF jsonb_typeof(p_filter) <> 'object' THEN
+    PERFORM recs.check_filter(p_filter);
+  END IF;
   -- Most users did nothing since training: their stored sum, if it still fits, is all it takes.
   SELECT * INTO v_model FROM recs.models m WHERE m.tenant_id = v_tenant AND m.state = 'active';
   IF FOUND THEN

@@ -19,7 +19,8 @@ DECLARE
   v_items text[] := '{}';
 BEGIN
   PERFORM recs.check_k(p_k);
-  SELECT coalesce(nullif(i.title, ''), i.item_id) INTO v_title
+  PERFORM recs.check_filter(p_filter);
+  SELECT left(coalesce(nullif(i.title, ''), i.item_id), 200) INTO v_title
     FROM recs.items i WHERE i.tenant_id = v_tenant AND i.item_id = p_item_id;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'item % is not in the catalog', coalesce(quote_literal(p_item_id), 'NULL')

@@ -6,13 +6,11 @@ DECLARE
                     WHERE e.extname = 'vector');
   v_others text;
 BEGIN
-  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recs_reader')
-     AND NOT has_schema_privilege('recs_reader', v_schema, 'USAGE') THEN
-    BEGIN
+  IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recs_reader') THEN
+    -- By name, also where PUBLIC may: that is often taken away later.
+    IF has_schema_privilege(v_schema, 'USAGE WITH GRANT OPTION') THEN
       EXECUTE format('GRANT USAGE ON SCHEMA %I TO recs_reader', v_schema);
-    EXCEPTION WHEN insufficient_privilege THEN
-      NULL;  -- said below
-    END;
+    END IF;
     IF NOT has_schema_privilege('recs_reader', v_schema, 'USAGE') THEN
       RAISE WARNING 'recs_reader may not use the schema %, in which pgvector is', v_schema
         USING HINT = format('as its owner: GRANT USAGE ON SCHEMA %I TO recs_reader', v_schema);

@@ -181,6 +181,22 @@ def test_a_k_out_of_range_is_refused_with_its_value(engine: Engine, k: int) -> N
         assert f"k is {k}, expected 1 to 1000" in str(caught.value.orig)
 
 
+@pytest.mark.parametrize("filter_", ["[]", "7", '"red"', "null"])
+def test_a_filter_that_is_no_object_is_refused_with_its_value(engine: Engine, filter_: str) -> None:
+    shops.insert_items(engine, 2)
+    for call in ("recommend('nobody', p_filter => :f)", "similar_items('item-1', p_filter => :f)"):
+        with engine.connect() as connection, pytest.raises(DBAPIError) as caught:
+            connection.execute(text(f"SELECT * FROM recs.{call}"), {"f": filter_})
+        assert isinstance(caught.value.orig, psycopg.errors.InvalidParameterValue)
+        assert f"filter is {filter_}, expected a JSON object" in str(caught.value.orig)
+
+
+def test_a_reason_repeats_no_more_of_a_title_than_can_be_shown(shop: Recommender) -> None:
+    shop.upsert_items(Item(f"item-{j}", title="long " * 500) for j in HISTORY)
+    for rows in (shop.recommend("regular", 3), shop.similar_items("item-1", 3)):
+        assert {len(row.reason) < 250 and "long long" in row.reason for row in rows} == {True}
+
+
 def test_many_users_get_what_each_gets_alone(shop: Recommender) -> None:
     users = ["regular", "nobody", "crowd-3"]
     many = shop.recommend_many(users, 7)
