@@ -19,7 +19,7 @@ READS = {name: {"SELECT"} for name in TABLES} | {
 KEEPS = {"SELECT", "INSERT", "UPDATE", "DELETE"}
 GIVEN = {
     "recs_reader": READS,
-    "recs_writer": READS | {name: KEEPS for name in ("users", "items", "interactions")},
+    "recs_writer": READS | dict.fromkeys(("users", "items", "interactions"), KEEPS),
     "recs_trainer": READS | {
         "models": {"SELECT", "UPDATE"},
         "tenants": {"SELECT", "UPDATE"},
@@ -101,9 +101,7 @@ def test_every_table_of_tenants_has_a_policy_on_what_is_read_and_what_is_written
             ),
             {"own": own},
         )
-        assert {row[0]: tuple(row[1:]) for row in rows} == {
-            name: (True, "PERMISSIVE", "ALL", "{public}", own, True) for name in TABLES
-        }
+        assert {row[0]: tuple(row[1:]) for row in rows} == dict.fromkeys(TABLES, (True, "PERMISSIVE", "ALL", "{public}", own, True))
 
 
 @pytest.mark.parametrize(
