@@ -101,7 +101,9 @@ def test_every_table_of_tenants_has_a_policy_on_what_is_read_and_what_is_written
             ),
             {"own": own},
         )
-        assert {row[0]: tuple(row[1:]) for row in rows} == dict.fromkeys(TABLES, (True, "PERMISSIVE", "ALL", "{public}", own, True))
+        assert {row[0]: tuple(row[1:]) for row in rows} == dict.fromkeys(
+            TABLES, (True, "PERMISSIVE", "ALL", "{public}", own, True)
+        )
 
 
 @pytest.mark.parametrize(
