@@ -161,7 +161,7 @@ def test_a_reason_is_looked_for_among_the_last_fifty_events(
 ) -> None:
     ids = shops.insert_items(engine, N + 1)
     shops.publish(engine, shops.publication(ids[:-1], vectors))  # knows all but the last
-    record(engine, {"u": [(3, 60.0, 1.0), *((N, float(age), 1.0) for age in range(49))]})
-    assert Recommender(engine).recommend("u", 1)[0].reason == "because of title of item-3"
+    record(engine, {"u": [(1, 60.0, 1.0), *((N, float(age), 1.0) for age in range(49))]})
+    assert Recommender(engine).recommend("u", 1)[0].reason == "because of title of item-1"
     record(engine, {"u": [(N, 49.0, 1.0)]})
     assert Recommender(engine).recommend("u", 1)[0].reason == "because of earlier interactions"
