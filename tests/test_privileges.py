@@ -7,6 +7,8 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
+from recs import migration
+
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 TABLES = {
     "tenants", "users", "items", "interactions", "item_popularity", "models", "item_embeddings",
@@ -71,6 +73,18 @@ def test_a_role_may_call_what_reads_and_of_what_writes_what_it_was_given(
     assert {row.proname for row in rows if row.may} == CALLS[role] | {
         row.proname for row in rows if row.reads
     }
+
+
+@pytest.mark.parametrize("holder", ["PUBLIC", "recs_reader"])
+def test_migrating_takes_back_the_right_to_what_only_triggers_and_owners_run(
+    engine: Engine, holder: str
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text(f"GRANT EXECUTE ON FUNCTION recs.forget_items() TO {holder}"))
+    migration.migrate(engine)
+    may = text("SELECT has_function_privilege('recs_reader', 'recs.forget_items()', 'EXECUTE')")
+    with engine.connect() as connection:
+        assert not connection.execute(may).scalar_one()
 
 
 def test_the_roles_are_groups_and_who_writes_or_trains_may_read(engine: Engine) -> None:

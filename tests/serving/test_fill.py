@@ -180,3 +180,19 @@ def test_what_is_there_already_counts_and_is_not_given_again(
             expected = [item for item in best if item not in (already or ())][: 6 - count]
             assert [row.item_id for row in found] == expected
             assert [row.rank for row in found] == list(range(1 + count, 1 + count + len(expected)))
+
+
+def test_the_newest_of_what_few_pass_come_first_though_a_thousand_newer_do_not(
+    engine: Engine,
+) -> None:
+    shops.insert_items(engine, 1100)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO recs.items (item_id, attributes, created_at)"
+                """ SELECT 'gold-' || n, '{"colour": "gold"}', now() - (10 - n) * interval '1 day'"""
+                " FROM generate_series(1, 5) n"
+            )
+        )
+    rows = Recommender(engine).recommend("nobody", 3, filter={"colour": "gold"})
+    assert [row.item_id for row in rows] == ["gold-5", "gold-4", "gold-3"]
