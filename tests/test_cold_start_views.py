@@ -31,7 +31,7 @@ BLEND = BlendWeights(
 )
 CONTENT = shops.unit(np.random.default_rng(1).gamma(0.5, size=(N, C)))
 VECTORS = shops.unit(np.random.default_rng(2).normal(size=(N, D)))
-SEEN = [4, 9, 30]
+SEEN = [*range(3, 75, 3)]
 NEW = {"new-0": CONTENT[7], "new-1": CONTENT[[3, 8]].sum(0), "gone": CONTENT[2]}
 
 

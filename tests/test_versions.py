@@ -186,6 +186,30 @@ def test_a_running_training_is_not_taken_for_litter(engine: Engine, ids: list[st
     assert shops.states(engine)[running] == "ready"
 
 
+def test_a_training_that_died_is_marked_as_failed_by_the_next(
+    engine: Engine, ids: list[str]
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO recs.models (name, dimension) VALUES ('dead', 8)"))
+    with versions.new_version(engine, name="next", dimension=8) as model_id:
+        assert sorted(shops.states(engine).values()) == ["failed", "training"]
+        publishing.publish(engine, model_id, shops.publication(ids, vectors(4)))
+    assert sorted(shops.states(engine).values()) == ["failed", "ready"]
+
+
+def test_a_version_that_is_published_stays_ready_whatever_fails_after(
+    engine: Engine, ids: list[str]
+) -> None:
+    def publish_and_fail() -> None:
+        with versions.new_version(engine, name="done", dimension=8) as model_id:
+            publishing.publish(engine, model_id, shops.publication(ids, vectors(4)))
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        publish_and_fail()
+    assert list(shops.states(engine).values()) == ["ready"]
+
+
 def test_a_version_published_while_litter_is_looked_for_is_not_taken_for_it(
     engine: Engine, ids: list[str]
 ) -> None:

@@ -190,7 +190,8 @@ def test_the_newest_of_what_few_pass_come_first_though_a_thousand_newer_do_not(
         connection.execute(
             text(
                 "INSERT INTO recs.items (item_id, attributes, created_at)"
-                """ SELECT 'gold-' || n, '{"colour": "gold"}', now() - (10 - n) * interval '1 day'"""
+                """ SELECT 'gold-' || n, '{"colour": "gold"}',"""
+                " now() - (10 - n) * interval '1 day'"
                 " FROM generate_series(1, 5) n"
             )
         )

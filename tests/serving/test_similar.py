@@ -38,6 +38,18 @@ def test_there_are_k_others_even_where_none_is_missing(
         assert {row.tier for row in rows} == {"similar"}
 
 
+def test_what_is_sold_out_is_not_found_by_a_strict_filter_either(shop: Recommender) -> None:
+    gold = {"colour": "gold"}
+    shop.upsert_items(
+        Item(f"item-{j}", attributes=gold, available=j % 2 > 0) for j in range(70, 80)
+    )
+    on_sale = {f"item-{j}" for j in range(71, 80, 2)}
+    for rows in (shop.similar_items("item-5", 9, filter=gold),
+                 shop.recommend("regular", 9, filter=gold),
+                 shop.recommend("nobody", 9, filter=gold)):  # fmt: skip
+        assert {row.item_id for row in rows} == on_sale
+
+
 def test_an_item_without_a_vector_gets_popular_ones_and_never_itself(shop: Recommender) -> None:
     shop.upsert_items([Item("untouched", title="no vector")])
     rows = shop.similar_items("untouched", 200)
