@@ -210,6 +210,15 @@ def test_a_version_that_is_published_stays_ready_whatever_fails_after(
     assert list(shops.states(engine).values()) == ["ready"]
 
 
+def test_a_version_that_was_taken_for_dead_is_not_published(engine: Engine, ids: list[str]) -> None:
+    with versions.new_version(engine, name="slow", dimension=8) as model_id:
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE recs.models SET state = 'failed'"))
+        with pytest.raises(BadInput, match=f"model {model_id} is failed, expected training"):
+            publishing.publish(engine, model_id, shops.publication(ids, vectors(4)))
+    assert shops.states(engine) == {model_id: "failed"}
+
+
 def test_a_version_published_while_litter_is_looked_for_is_not_taken_for_it(
     engine: Engine, ids: list[str]
 ) -> None:
