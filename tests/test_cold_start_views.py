@@ -39,9 +39,10 @@ NEW = {"new-0": CONTENT[7], "new-1": CONTENT[[3, 8]].sum(0), "gone": CONTENT[2]}
 def shop(engine: Engine) -> Engine:
     """Return a shop of 450 learned items and some new ones, one of each sold out."""
     ids = shops.insert_items(engine, N)
-    what = shops.publication(ids, VECTORS, blend=BLEND)
-    items = replace(what.items, content_embedding=CONTENT)
-    shops.publish(engine, replace(what, items=items))
+    for vectors, content in ((VECTORS[::-1], CONTENT[::-1]), (VECTORS, CONTENT)):
+        what = shops.publication(ids, vectors, blend=BLEND)
+        items = replace(what.items, content_embedding=content)
+        shops.publish(engine, replace(what, items=items))  # the first is retired by the second
     recommender = Recommender(engine)
     recommender.upsert_items(
         Item(item, item, content_vector=vector.tolist(), available=item != "gone")
