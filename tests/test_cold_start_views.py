@@ -31,7 +31,7 @@ BLEND = BlendWeights(
 )
 CONTENT = shops.unit(np.random.default_rng(1).gamma(0.5, size=(N, C)))
 VECTORS = shops.unit(np.random.default_rng(2).normal(size=(N, D)))
-SEEN = [*range(3, 75, 3)]
+SEEN = [*range(3, 147, 3)]
 NEW = {"new-0": CONTENT[7], "new-1": CONTENT[[3, 8]].sum(0), "gone": CONTENT[2]}
 
 
@@ -146,8 +146,10 @@ def test_candidates_of_a_user_are_the_nearest_and_the_most_popular_scored_by_bot
     order = [f"item-{j}" for j in np.argsort(-scores) if j not in (*SEEN, 2)]
     popular = set(sorted(popularity, key=lambda item: -popularity[item])[:200]) & set(order)
     learned = named - NEW.keys()
-    # Of two hundred, new ones among them; further down halves round to ties.
-    assert popular | set(order[:190]) <= learned <= popular | set(order[:210])
+    assert popular <= learned
+    # Of two hundred, new ones among them; an index may miss a few, and halves round to ties.
+    assert len(set(order[:190]) - learned) <= 4
+    assert learned - popular <= set(order[:220])
 
 
 def test_who_is_only_registered_or_unknown_has_no_row(shop: Engine) -> None:
