@@ -105,6 +105,11 @@ class Shop:
             "SELECT item_id, title, popularity, content_similarity, neighbor_popularity, support,"
             " score FROM recs.cold_start_items ORDER BY item_id"
         )
+        found["held"] = self.run(
+            "SELECT 'user', user_id FROM recs.user_embeddings WHERE tenant_id = :t UNION ALL"
+            " SELECT source, item_id FROM recs.item_embeddings WHERE tenant_id = :t ORDER BY 1, 2",
+            t=self.tenant,
+        )
         found["config"] = self.run("SELECT recs.text_search_config(:t)::text", t=self.tenant)
         with self.engine.connect() as connection:
             found["states"] = [one.state for one in versions.list_versions(connection)]
