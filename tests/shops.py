@@ -125,6 +125,16 @@ def publish(engine: Engine, what: Publication, *, activate: bool = True, name: s
     return id_
 
 
+def first_choice(engine: Engine) -> str:
+    """Return the item that is served as most like the first one."""
+    return Recommender(engine).similar_items("item-0", 1)[0].item_id
+
+
+def nearest_to_first(embedding: np.ndarray) -> str:
+    """Return the item that is most like the first one."""
+    return f"item-{np.argsort(-(embedding @ embedding[0]))[1]}"
+
+
 def states(engine: Engine) -> dict[int, str]:
     """Return the state of every version."""
     with engine.connect() as connection:

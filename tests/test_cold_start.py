@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
-from recs import Interaction, Item, Recommender
+from recs import Interaction, Item, Recommender, database
 from recs.learning import Timescale, TrainingConfig
 from recs.learning.adjustments import STRENGTHS
 from recs.learning.blend import NEVER, Blend
@@ -23,6 +23,7 @@ from recs.learning.term_kinds import KindWeights
 from recs.learning.vectors import unit_rows
 from recs.training import active, evaluation, pipeline, reading
 from tests import shops
+from tests.conftest import Databases
 from tests.learning.reference import direction, noise, weighted_sum
 
 pytestmark = pytest.mark.end_to_end
@@ -41,9 +42,11 @@ def _purchases() -> Iterator[Interaction]:
             yield Interaction(f"user-{user}", item, occurred_at=FIRST + day * DAY)
 
 
-@pytest.fixture
-def trained(engine: Engine) -> Engine:
-    """Return a database whose users keep to one of four groups of items, with an active model."""
+@pytest.fixture(scope="module")
+def trained_template(databases: Databases, template: str) -> Iterator[str]:
+    """Return the name of a database whose users keep to one of four groups of items, trained on."""
+    name = databases.create(template)
+    engine = database.make_engine(databases.dsn_of(name))
     shop = Recommender(engine)
     shop.upsert_items(
         Item(f"{group}-{n}", f"{COLOURS[n % 5]} {group} number{n % 7}")
@@ -54,7 +57,19 @@ def trained(engine: Engine) -> Engine:
     fading = (Timescale(90.0, 90.0),)
     config = TrainingConfig(dimension=16, max_epochs=3, timescales=fading, device="cpu")
     pipeline.train_model(engine, config=config, force=True)
-    return engine
+    engine.dispose()
+    yield name
+    databases.drop(name)
+
+
+@pytest.fixture
+def trained(databases: Databases, trained_template: str) -> Iterator[Engine]:
+    """Return an engine on a copy of that shop, of this test's own."""
+    name = databases.create(trained_template)
+    engine = database.make_engine(databases.dsn_of(name))
+    yield engine
+    engine.dispose()
+    databases.drop(name)
 
 
 def test_users_are_recommended_the_group_they_keep_to(trained: Engine) -> None:

@@ -34,13 +34,18 @@ def test_dropping_a_version_drops_its_vectors_and_the_active_one_stays(
     with engine.begin() as connection:
         with pytest.raises(BadInput, match=f"model {second} is active"):
             versions.drop_version(connection, second)
+        before = connection.execute(text("SHOW lock_timeout")).scalar_one()
         versions.drop_version(connection, first)
+        assert connection.execute(text("SHOW lock_timeout")).scalar_one() == before
     with engine.connect() as connection:
         left = connection.execute(
-            text("SELECT count(*) FROM pg_class WHERE relname LIKE :name"),
-            {"name": f"%embeddings_{first}%"},
-        ).scalar_one()
-    assert left == 0
+            text("SELECT relname FROM pg_class WHERE relnamespace = 'recs'::regnamespace"
+                 " AND relname ~ :name"
+                 " UNION ALL SELECT proname FROM pg_proc"
+                 " WHERE pronamespace = 'recs'::regnamespace AND proname ~ :name"),
+            {"name": f"_{first}(_|$)"},
+        ).scalars()  # fmt: skip
+        assert left.all() == []
     assert shops.states(engine) == {second: "active"}
 
 

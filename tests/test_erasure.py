@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -234,3 +235,64 @@ def test_no_user_keeps_a_vector_where_all_interactions_are_truncated(shop: Engin
     assert users_with_vectors(shop) == {"u", "v"}
     run(shop, "TRUNCATE recs.interactions")
     assert users_with_vectors(shop) == set()
+
+
+def count(engine: Engine, query: str) -> int:
+    with engine.connect() as connection:
+        found: int = connection.execute(text(f"SELECT count(*) FROM recs.{query}")).scalar_one()
+        return found
+
+
+def test_of_a_deleted_item_nothing_derived_is_left_in_any_version(shop: Engine) -> None:
+    assert count(shop, "item_embeddings WHERE item_id = 'item-0'") == 2
+    assert count(shop, "item_popularity WHERE item_id = 'item-0'") == 1
+    run(shop, "DELETE FROM recs.items WHERE item_id IN ('item-0', 'item-3')")
+    for table in ("item_embeddings", "item_popularity"):
+        assert count(shop, f"{table} WHERE item_id IN ('item-0', 'item-3')") == 0
+    assert count(shop, "interactions WHERE item_id = 'item-0'") == 1, "history stays"
+    assert count(shop, "item_embeddings") == 2 * (N - 2)
+
+
+def test_what_a_deleted_item_left_does_not_stand_in_the_way_of_one_that_gets_its_id(
+    shop: Engine,
+) -> None:
+    # As a refresh and a training leave it that ran beside the deletion.
+    run(shop, "INSERT INTO recs.item_popularity VALUES ('default', '', 'ghost', 99, 99)")
+    run(shop, "INSERT INTO recs.item_embeddings SELECT tenant_id, model_id, 'ghost', embedding,"
+              " history_embedding, NULL, 1, 'content' FROM recs.item_embeddings"
+              " WHERE item_id = 'item-9'")  # fmt: skip
+    with shop.connect() as connection:
+        before = known(connection)
+    run(shop, "UPDATE recs.items SET item_id = 'ghost' WHERE item_id = 'item-0'")
+    with shop.connect() as connection:
+        after = known(connection)
+    for was, now in zip(before, after, strict=True):
+        assert sorted(now) == sorted(
+            ("ghost" if item == "item-0" else item, *rest) for item, *rest in was if item != "ghost"
+        )
+
+
+def test_a_renamed_item_keeps_the_sums_of_who_took_it_again_before_and_after_the_training(
+    shop: Engine, ids: list[str]
+) -> None:
+    shops.record(shop, [("u", ids[0]), ("u", ids[0])])
+    shops.publish(shop, shops.publication(ids, embeddings(2), histories={"u": [0, 1, 2], "v": [7]}))
+    shops.record(shop, [("u", ids[0]), ("u", ids[5])], before=-timedelta(days=1))
+    shops.record(shop, [("w", ids[0]), ("v", ids[7])], before=timedelta(0))
+    set_fingerprints(shop)
+    for _ in range(3):
+        run(shop, "UPDATE recs.items SET item_id = item_id || '-x' WHERE item_id ~ '^item-[07]'")
+        assert Recommender(shop).recommend("u", 1)[0].tier == "model"
+        assert Recommender(shop).recommend("v", 1)[0].tier == "model"
+    for _ in range(2):
+        run(shop, "SELECT recs.roll_back_model()")
+        assert Recommender(shop).recommend("u", 1)[0].tier == "model", "an older version too"
+
+
+def set_fingerprints(engine: Engine) -> None:
+    """Have the sums stored in all versions fit what was done up to their training."""
+    run(engine, "UPDATE recs.user_embeddings e SET fingerprint = f.print FROM ("
+                " SELECT m.model_id, i.user_id, sum(hashtext(i.item_id)::bigint) AS print"
+                " FROM recs.models m, recs.interactions i WHERE i.occurred_at <= m.trained_until"
+                " GROUP BY 1, 2) f WHERE f.model_id = e.model_id AND f.user_id = e.user_id"
+                )  # fmt: skip

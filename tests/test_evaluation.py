@@ -59,6 +59,49 @@ def test_figures_are_of_the_lists_as_served_before_what_came_later(
     assert found.ann_recall_mean == 1
 
 
+def test_what_is_new_to_a_user_and_for_sale_is_what_is_looked_for(
+    engine: Engine, served: dict[str, list[str]]
+) -> None:
+    """Not what the user had before, nor what is sold out, nor of users that are new themselves."""
+    first = {user: items[0] for user, items in served.items()}
+    with engine.begin() as connection:
+        had = connection.execute(
+            text("SELECT user_id, item_id FROM recs.interactions WHERE user_id > 'user-05'")
+        ).all()
+        connection.execute(
+            text("INSERT INTO recs.items (item_id, available) VALUES ('out', false)")
+        )
+    shops.record(engine, [*first.items(), *((user, "out") for user in served)], before=LATER)
+    shops.record(engine, [(row.user_id, row.item_id) for row in had], before=LATER)
+    shops.record(engine, [("new here", "item-0"), ("new here", "item-1")], before=LATER)
+    found = evaluation.evaluate(engine, k=K)
+    assert found.users == USERS
+    assert found.model.recall == 1
+    few = evaluation.evaluate(engine, k=K, users=7)
+    assert (few.users, sum(few.tiers.values())) == (7, 7 * K)
+
+
+def test_popularity_is_judged_beside_the_model_as_it_was_before_what_came_later(
+    engine: Engine, served: dict[str, list[str]]
+) -> None:
+    """All buy one thing that nobody had bought: it is popular now, and was not then."""
+    untouched = {row for items in served.values() for row in items}
+    with engine.begin() as connection:
+        bought = connection.execute(text("SELECT item_id FROM recs.interactions")).scalars()
+        best = connection.execute(
+            text("SELECT item_id FROM recs.popular_items ORDER BY popularity DESC, item_id LIMIT 1")
+        ).scalar_one()
+        fad = min(untouched - set(bought))
+    shops.record(engine, [(user, fad) for user in served], before=LATER)
+    with engine.begin() as connection:
+        connection.execute(text("SELECT recs.refresh_popularity()"))
+    assert evaluation.evaluate(engine, k=1).popularity.recall == 0
+    strangers_to_it = [user for user, items in served.items() if best in items]
+    shops.record(engine, [(user, best) for user in strangers_to_it], before=LATER)
+    found = evaluation.evaluate(engine, k=1)
+    assert found.popularity.hit_rate == pytest.approx(len(strangers_to_it) / USERS)
+
+
 def test_an_evaluation_leaves_the_database_as_it_was(
     engine: Engine, served: dict[str, list[str]]
 ) -> None:

@@ -159,14 +159,15 @@ def test_items_are_inserted_side_by_side(engine: Engine, two_versions: list[int]
 
 
 @pytest.mark.parametrize(
-    "delete",
+    "change",
     [
         "DELETE FROM recs.items WHERE item_id = 'item-1'",
         "DELETE FROM recs.interactions WHERE user_id = 'u'",
+        "UPDATE recs.items SET item_id = 'renamed' WHERE item_id = 'item-1'",
     ],
 )
-def test_a_delete_before_an_insert_and_a_drop_of_a_version_do_not_deadlock(
-    engine: Engine, two_versions: list[int], delete: str
+def test_a_change_before_an_insert_and_a_drop_of_a_version_do_not_deadlock(
+    engine: Engine, two_versions: list[int], change: str
 ) -> None:
     retired, _ = two_versions
 
@@ -176,7 +177,7 @@ def test_a_delete_before_an_insert_and_a_drop_of_a_version_do_not_deadlock(
 
     shops.record(engine, [("u", "item-2")])
     with ThreadPoolExecutor(1) as pool, engine.begin() as connection:
-        connection.execute(text(delete))
+        connection.execute(text(change))
         dropping = pool.submit(drop)
         wait_until_one_waits(engine, "advisory")
         Recommender(connection).upsert_items([Item("late")])
@@ -203,3 +204,85 @@ def test_who_is_erased_while_a_version_is_made_has_no_vector_in_it(engine: Engin
     with engine.connect() as connection:
         left = connection.execute(text("SELECT user_id FROM recs.user_embeddings"))
         assert left.scalars().all() == ["stays"]
+
+
+@pytest.fixture
+def placed_twice(engine: Engine) -> Engine:
+    """Return a shop whose two versions have each placed the item 'new' by its content."""
+    ids = shops.insert_items(engine, 2)
+    what = shops.publication(ids, np.eye(2))
+    content = np.eye(2, dtype=np.float32)
+    what = replace(what, items=replace(what.items, content_embedding=content))
+    shops.publish(engine, what)
+    Recommender(engine).upsert_items([Item("new", "a", "b", {"c": 1}, content_vector=[3.0, 0.0])])
+    shops.publish(engine, what)
+    return engine
+
+
+def places(engine: Engine) -> dict[str, str]:
+    """Return the content vector of the item 'new' by the state of the version."""
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT m.state, e.content_embedding::text AS place FROM recs.item_embeddings e"
+                " JOIN recs.models m USING (model_id) WHERE e.item_id = 'new'"
+            )
+        )
+        return {row.state: row.place for row in rows}
+
+
+def test_a_vector_of_the_applications_own_is_taken_at_unit_length(placed_twice: Engine) -> None:
+    assert places(placed_twice) == {"retired": "[1,0]", "active": "[1,0]"}
+
+
+@pytest.mark.parametrize(
+    ("change", "left"),
+    [
+        ("title = 'other'", {"active": "[1,0]"}),
+        ("description = 'other'", {"active": "[1,0]"}),
+        ("attributes = '{}'", {"active": "[1,0]"}),
+        ("content_vector = '[0,2]'", {"active": "[0,1]"}),
+        ("title = title, available = false", {"active": "[1,0]", "retired": "[1,0]"}),
+    ],
+)
+def test_what_changes_an_items_content_moves_it_and_takes_it_from_versions_that_do_not_serve(
+    placed_twice: Engine, change: str, left: dict[str, str]
+) -> None:
+    with placed_twice.begin() as connection:
+        connection.execute(text(f"UPDATE recs.items SET {change} WHERE item_id = 'new'"))
+    assert places(placed_twice) == left
+
+
+def test_a_learned_item_stays_where_it_is_whatever_becomes_of_its_content(
+    placed_twice: Engine,
+) -> None:
+    learned = text("SELECT to_jsonb(e)::text FROM recs.item_embeddings e"
+                   " WHERE e.source = 'interactions' ORDER BY 1")  # fmt: skip
+    with placed_twice.begin() as connection:
+        before = connection.execute(learned).scalars().all()
+        connection.execute(text("UPDATE recs.items SET title = 'x', content_vector = '[1,1]'"))
+        placed = "SELECT recs.place_items(model_id, ARRAY['item-0', 'new']) FROM recs.models"
+        assert connection.execute(text(placed)).scalars().all() == [1, 1]
+        assert connection.execute(learned).scalars().all() == before
+    assert len(before) == 4
+
+
+def test_an_item_inserted_while_a_version_is_activated_is_placed_in_it(
+    placed_twice: Engine,
+) -> None:
+    def activate() -> None:
+        with placed_twice.begin() as connection:
+            versions.roll_back(connection)
+
+    with ThreadPoolExecutor(1) as pool, placed_twice.begin() as connection:
+        Recommender(connection).upsert_items([Item("late", content_vector=[0.0, 1.0])])
+        activating = pool.submit(activate)
+        wait_until_one_waits(placed_twice, "advisory")
+        connection.commit()
+        activating.result(30)
+    with placed_twice.connect() as connection:
+        rows = connection.execute(
+            text("SELECT m.state FROM recs.item_embeddings e JOIN recs.models m USING (model_id)"
+                 " WHERE e.item_id = 'late' ORDER BY 1")
+        ).scalars()  # fmt: skip
+        assert rows.all() == ["active", "retired"]

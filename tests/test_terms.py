@@ -67,3 +67,44 @@ def test_a_text_of_any_length_and_digits_of_any_script_have_terms(engine: Engine
             {"words": words, "attributes": attributes},
         ).scalars()
         assert {"word0", "word9000"} <= set(terms)
+
+
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ('{"on sale": true, "used": false}', ["on sale=true", "used=false"]),
+        ('{"tags": ["Red", "red", 7, true]}', ["tags=7", "tags=red", "tags=red", "tags=true"]),
+        ('{"tags": ["red", "red"]}', ["tags=red"]),
+        ('{"price": 0, "offer": -8, "weight": 0.25}', ["offer=~-6", "weight=~-4"]),
+        ('{"big": 1000000000}', ["big=#16:62500000", "big=#4:250000000", "big=~60"]),
+        ('{"deep": {"a": 1}}', []),
+    ],
+)
+def test_a_value_is_a_term_by_its_kind(
+    engine: Engine, attributes: str, expected: list[str]
+) -> None:
+    with engine.connect() as connection:
+        terms = connection.execute(
+            text("SELECT term FROM recs.item_terms('', '', CAST(:attributes AS jsonb), 'english')"),
+            {"attributes": attributes},
+        ).scalars()
+        assert sorted(terms) == expected
+
+
+def test_of_a_long_title_and_text_the_beginning_counts(engine: Engine) -> None:
+    title = "A" + " " * 197 + "QZXV"  # of whose word the first 200 characters have two letters
+    query = text("SELECT term FROM recs.item_terms(:title, :description, '{}', 'english')")
+    with engine.connect() as connection:
+        terms = connection.execute(query, {"title": title, "description": ""}).scalars().all()
+        assert {term for term in terms if term.startswith("~")} == {"~ a ", "~ qz", "~qz "}
+        long = "word " * 20_000 + "beyond"
+        terms = connection.execute(query, {"title": "", "description": long}).scalars().all()
+        assert terms == ["word"]
+
+
+def test_words_are_read_in_the_language_that_is_asked_for(engine: Engine) -> None:
+    query = text("SELECT term FROM recs.item_terms('', 'der Katzen', '{}', :config)")
+    with engine.connect() as connection:
+        for config, expected in (("german", ["katz"]), ("simple", ["der", "katzen"])):
+            terms = connection.execute(query, {"config": config}).scalars().all()
+            assert sorted(terms) == expected

@@ -48,60 +48,6 @@ def vectors(seed: int, dimension: int = 8) -> np.ndarray:
     return shops.unit(np.random.default_rng(seed).normal(size=(N, dimension)))
 
 
-def first_choice(engine: Engine) -> str:
-    return Recommender(engine).similar_items("item-0", 1)[0].item_id
-
-
-def nearest_to_first(embedding: np.ndarray) -> str:
-    return f"item-{np.argsort(-(embedding @ embedding[0]))[1]}"
-
-
-def test_activation_flips_what_is_served_and_roll_back_flips_it_back(
-    engine: Engine, ids: list[str]
-) -> None:
-    old, new = vectors(4), vectors(2)
-    first = shops.publish(engine, shops.publication(ids, old))
-    second = shops.publish(engine, shops.publication(ids, new), activate=False)
-    assert first_choice(engine) == nearest_to_first(old)
-    with engine.begin() as connection:
-        versions.activate(connection, second)
-    assert first_choice(engine) == nearest_to_first(new)
-    assert shops.states(engine) == {first: "retired", second: "active"}
-    with engine.begin() as connection:
-        assert versions.roll_back(connection) == first
-    assert first_choice(engine) == nearest_to_first(old)
-    assert shops.states(engine) == {first: "active", second: "retired"}
-
-
-def test_roll_back_twice_goes_two_versions_back(engine: Engine, ids: list[str]) -> None:
-    published = [shops.publish(engine, shops.publication(ids, vectors(s))) for s in range(3)]
-    with engine.begin() as connection:
-        assert versions.roll_back(connection) == published[1]
-        assert versions.roll_back(connection) == published[0]
-        with pytest.raises(DBAPIError, match="no model to roll back to"):
-            versions.roll_back(connection)
-
-
-def test_versions_of_different_dimension_serve_side_by_side(engine: Engine, ids: list[str]) -> None:
-    small, large = vectors(4, 8), vectors(2, 24)
-    shops.publish(engine, shops.publication(ids, small))
-    shops.publish(engine, shops.publication(ids, large))
-    assert first_choice(engine) == nearest_to_first(large)
-    with engine.begin() as connection:
-        versions.roll_back(connection)
-    assert first_choice(engine) == nearest_to_first(small)
-
-
-def test_a_flip_is_seen_at_commit_and_not_before(engine: Engine, ids: list[str]) -> None:
-    old, new = vectors(4), vectors(2)
-    shops.publish(engine, shops.publication(ids, old))
-    second = shops.publish(engine, shops.publication(ids, new), activate=False)
-    with engine.begin() as connection:
-        versions.activate(connection, second)
-        assert first_choice(engine) == nearest_to_first(old)
-    assert first_choice(engine) == nearest_to_first(new)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -206,7 +152,7 @@ def test_a_crash_in_write_back_leaves_the_active_model_serving_and_no_litter(
     process.start()
     process.join(60)
     assert process.exitcode == -signal.SIGKILL
-    assert first_choice(engine) == nearest_to_first(old)
+    assert shops.first_choice(engine) == shops.nearest_to_first(old)
     _wait_for_backends_to_notice(engine)
     with engine.connect() as connection:
         assert connection.execute(text(relations)).scalar_one() == before
@@ -214,7 +160,7 @@ def test_a_crash_in_write_back_leaves_the_active_model_serving_and_no_litter(
     assert sorted(shops.states(engine).values()) == ["active", "failed"]
     new = vectors(5)
     shops.publish(engine, shops.publication(ids, new))
-    assert first_choice(engine) == nearest_to_first(new)
+    assert shops.first_choice(engine) == shops.nearest_to_first(new)
     with engine.begin() as connection:
         assert versions.roll_back(connection) == survivor
 
@@ -238,6 +184,39 @@ def test_a_running_training_is_not_taken_for_litter(engine: Engine, ids: list[st
         assert shops.states(engine)[running] == "training"
         publishing.publish(engine, running, shops.publication(ids, vectors(2)))
     assert shops.states(engine)[running] == "ready"
+
+
+def test_a_training_that_died_is_marked_as_failed_by_the_next(
+    engine: Engine, ids: list[str]
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO recs.models (name, dimension) VALUES ('dead', 8)"))
+    with versions.new_version(engine, name="next", dimension=8) as model_id:
+        assert sorted(shops.states(engine).values()) == ["failed", "training"]
+        publishing.publish(engine, model_id, shops.publication(ids, vectors(4)))
+    assert sorted(shops.states(engine).values()) == ["failed", "ready"]
+
+
+def test_a_version_that_is_published_stays_ready_whatever_fails_after(
+    engine: Engine, ids: list[str]
+) -> None:
+    def publish_and_fail() -> None:
+        with versions.new_version(engine, name="done", dimension=8) as model_id:
+            publishing.publish(engine, model_id, shops.publication(ids, vectors(4)))
+            raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        publish_and_fail()
+    assert list(shops.states(engine).values()) == ["ready"]
+
+
+def test_a_version_that_was_taken_for_dead_is_not_published(engine: Engine, ids: list[str]) -> None:
+    with versions.new_version(engine, name="slow", dimension=8) as model_id:
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE recs.models SET state = 'failed'"))
+        with pytest.raises(BadInput, match=f"model {model_id} is failed, expected training"):
+            publishing.publish(engine, model_id, shops.publication(ids, vectors(4)))
+    assert shops.states(engine) == {model_id: "failed"}
 
 
 def test_a_version_published_while_litter_is_looked_for_is_not_taken_for_it(
@@ -269,31 +248,6 @@ def test_two_publications_at_once_do_not_disturb_each_other(engine: Engine, ids:
     with ThreadPoolExecutor(2) as pool:
         assert len(set(pool.map(publish, (1, 2)))) == 2
     assert set(shops.states(engine).values()) == {"ready"}
-
-
-def test_two_activations_at_once_leave_exactly_one_active(engine: Engine, ids: list[str]) -> None:
-    published = [
-        shops.publish(engine, shops.publication(ids, vectors(s)), activate=False) for s in range(2)
-    ]
-
-    def flip(model_id: int) -> None:
-        for _ in range(10):
-            with engine.begin() as connection:
-                versions.activate(connection, model_id)
-
-    with ThreadPoolExecutor(2) as pool:
-        for flipping in [pool.submit(flip, model_id) for model_id in published]:
-            flipping.result()
-    assert sorted(shops.states(engine).values()) == ["active", "retired"]
-
-
-def test_a_model_in_training_cannot_be_activated(engine: Engine, ids: list[str]) -> None:
-    with (
-        versions.new_version(engine, name="raw", dimension=8) as model_id,
-        engine.begin() as connection,
-        pytest.raises(DBAPIError, match=f"model {model_id} is training, expected ready"),
-    ):
-        versions.activate(connection, model_id)
 
 
 def test_an_answer_locks_the_partitions_of_the_version_that_serves_and_no_others(

@@ -54,14 +54,21 @@ def test_interactions_with_a_deleted_item_can_be_given_to_another_user(
         catalog.execute(text("UPDATE recs.interactions SET item_id = '9' WHERE item_id = '1'"))
 
 
-def test_an_item_of_another_tenant_is_unknown(catalog: Connection) -> None:
-    with pytest.raises(IntegrityError, match="unknown item_id '1'"):
-        catalog.execute(
-            text(
-                "INSERT INTO recs.interactions (tenant_id, user_id, item_id)"
-                " VALUES ('other', 'u', '1')"
-            )
-        )
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO recs.interactions (tenant_id, user_id, item_id) VALUES ('other', 'u', '1')",
+        "INSERT INTO recs.interactions (tenant_id, user_id, item_id)"
+        " SELECT 'other', 'u', '1' FROM generate_series(1, 2000)",
+        "UPDATE recs.interactions SET tenant_id = 'other'",
+    ],
+    ids=["one", "many", "update"],
+)
+def test_an_item_of_another_tenant_is_unknown(catalog: Connection, statement: str) -> None:
+    insert(catalog, 1, 1)
+    with pytest.raises(IntegrityError, match=r"unknown item_id '1' \(1 unknown in all\)") as caught:
+        catalog.execute(text(statement))
+    assert caught.value.orig.diag.column_name == "item_id"
 
 
 def test_single_events_after_a_bulk_load_do_not_scan_the_catalog(
