@@ -12,7 +12,7 @@ from recs import migration
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 TABLES = {
     "tenants", "users", "items", "interactions", "item_popularity", "models", "item_embeddings",
-    "user_embeddings", "content_terms",
+    "user_embeddings", "content_terms", "audit_events",
 }  # fmt: skip
 READS = {name: {"SELECT"} for name in TABLES} | {
     name: {"SELECT"}

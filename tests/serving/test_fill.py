@@ -169,7 +169,7 @@ def test_what_is_there_already_counts_and_is_not_given_again(
 ) -> None:
     query = (
         "SELECT * FROM recs.fill_recommendations('u', 6, true, CAST(:filter AS jsonb),"
-        " CAST(:already AS text[]))"
+        " p_already => CAST(:already AS text[]))"
     )
     asked = None if filter_ is None else json.dumps(filter_)
     with engine.connect() as connection:
