@@ -5,8 +5,8 @@ The main path, in the order it runs: `recs.loading` (files into tables), `recs.t
 from Python).
 """
 
-from recs.arguments import Interaction, Item, User
 from recs.errors import RecsError
+from recs.records import Interaction, Item, User
 from recs.repository import AsyncRecommender, PopularItem, Recommendation, Recommender
 
 __all__ = [

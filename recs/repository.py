@@ -17,21 +17,16 @@ from sqlalchemy.orm import Session
 
 from recs.arguments import (
     Id,
-    Interaction,
-    Item,
-    User,
     filter_text,
     id_text,
     id_texts,
-    interaction_columns,
-    item_rows,
     json_text,
     row_count,
     segment_text,
     tenant_text,
-    user_rows,
 )
 from recs.database import refuse_autocommit
+from recs.records import Interaction, Item, User, interaction_columns, item_rows, user_rows
 
 Bind: TypeAlias = Engine | Connection | Session
 AsyncBind: TypeAlias = AsyncEngine | AsyncConnection | AsyncSession
