@@ -264,14 +264,19 @@ def _statement(template: LiteralString, *arguments: str | int) -> str:
     return sql.SQL(template).format(*map(sql.Literal, arguments)).as_string()
 
 
-def statements_to_try(story: Story) -> tuple[str, str, str]:
-    """Return three SQL statements that work on the database as the story left it."""
+def statements_to_try(story: Story) -> tuple[str, ...]:
+    """Return SQL statements that work on the database as the story left it."""
     return (
         _statement(
             "SELECT r.rank, i.title, r.score, r.tier, r.reason\nFROM recs.recommend({}, {}) r\n"
             "JOIN recs.items i USING (item_id) ORDER BY r.rank;",
             story.event.user_id,
             10,
+        ),
+        _statement(
+            "SELECT * FROM recs.recommend({}, 5, p_candidates => ARRAY(\n"
+            "  SELECT item_id FROM recs.items WHERE (attributes ->> 'price')::numeric < 5));",
+            story.event.user_id,
         ),
         _statement("SELECT * FROM recs.similar_items({}, {});", story.event.item_id, 5),
         "SELECT item_id, title, popularity, support FROM recs.popular_items\n"
