@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,16 +14,14 @@ from sqlalchemy import Engine, text
 from recs import Interaction, Item, Recommender, database
 from recs.learning import Timescale, TrainingConfig
 from recs.learning.adjustments import STRENGTHS
-from recs.learning.blend import NEVER, Blend
 from recs.learning.cold_items import find_neighbors
 from recs.learning.content import fit_encoder
-from recs.learning.space import TAIL, TOWER_LENGTH, compose
+from recs.learning.space import TAIL, TOWER_LENGTH
 from recs.learning.term_kinds import KindWeights
-from recs.learning.vectors import unit_rows
 from recs.training import active, evaluation, pipeline, reading
 from tests import shops
 from tests.conftest import Databases
-from tests.learning.reference import direction, noise, weighted_sum
+from tests.learning.reference import direction
 
 pytestmark = pytest.mark.end_to_end
 GROUPS = ("teapot", "lantern", "blanket", "clock")
@@ -190,63 +187,6 @@ def test_an_encoder_may_change_its_dimension_and_versions_go_forth_and_back(engi
     assert _placed(engine, "item-100") == []
 
 
-@pytest.mark.parametrize("fading", [3.0, 30.0, NEVER])
-@pytest.mark.parametrize("support", [1, 8, 300])
-def test_sql_blends_a_user_of_any_support_as_the_reference_does(
-    engine: Engine, support: int, fading: float
-) -> None:
-    space = compose(noise(0), Blend(tower_fading=fading))
-    history = weighted_sum(space.history_embeddings, {3: 1.0, 7: 0.5}).astype(np.float32)
-    weights = pipeline.blend_weights(space)
-    assert weights is not None
-    with engine.connect() as connection:
-        blended = connection.execute(
-            text(
-                "SELECT recs.blend_user(CAST(:history AS vector), :support,"
-                " jsonb_populate_record(NULL::recs.models, CAST(:weights AS jsonb)))::real[]"
-            ),
-            {
-                "history": str(history.tolist()),
-                "support": support,
-                "weights": json.dumps(dataclasses.asdict(weights)),
-            },
-        ).scalar_one()
-    expected = space.users(history[None], np.array([support]))[0]
-    np.testing.assert_allclose(direction(np.array(blended)), direction(expected), atol=1e-5)
-
-
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("count", [1, 3, 40])
-def test_sql_weighs_neighbours_as_the_reference_does(engine: Engine, seed: int, count: int) -> None:
-    generator = np.random.default_rng(seed)
-    known = unit_rows(generator.gamma(0.3, size=(count, 24)).astype(np.float32))
-    known[-1] = known[0]  # two that are equal, if there are two
-    new = unit_rows(known[:1] + 0.3 * generator.uniform(size=(1, 24)).astype(np.float32))
-    similarity = np.maximum(known @ new[0], 0)
-    expected = find_neighbors(new, known, np.ones(count, np.float32)).kriging.toarray()[0]
-    with engine.connect() as connection:
-        weights = connection.execute(
-            text("SELECT recs.kriging_weights(CAST(:contents AS halfvec[]), :similarities)"),
-            {
-                "contents": [str(row.tolist()) for row in known],
-                "similarities": similarity.astype(float).tolist(),
-            },
-        ).scalar_one()
-    np.testing.assert_allclose(weights, expected, atol=2e-3)
-
-
-@pytest.mark.parametrize("similarity", [0.0, 7e-12, 1e-10, 1e-9])
-def test_neighbours_that_are_hardly_like_an_item_weigh_nothing(
-    engine: Engine, similarity: float
-) -> None:
-    with engine.connect() as connection:
-        weights = connection.execute(
-            text("SELECT recs.kriging_weights(CAST(:contents AS halfvec[]), :similarities)"),
-            {"contents": ["[1,0]", "[0,1]"], "similarities": [similarity] * 2},
-        ).scalar_one()
-    np.testing.assert_allclose(weights, [0, 0], atol=1e-12)
-
-
 def test_letters_of_a_title_tell_that_two_spellings_are_near(trained: Engine) -> None:
     Recommender(trained).upsert_items([Item("odd", "clockwork"), Item("other", "lanterne")])
     for item, group in (("odd", "clock"), ("other", "lantern")):
@@ -311,36 +251,6 @@ def test_the_view_of_new_items_expects_of_them_what_their_neighbours_sell(traine
     assert row.weight == 0
     assert row.score == pytest.approx(row.neighbor_popularity)
     assert 0 < row.neighbor_popularity <= 1
-
-
-def test_what_is_unlike_a_new_item_says_nothing_of_what_it_will_sell(engine: Engine) -> None:
-    ids = shops.insert_items(engine, 2)
-    shops.record(engine, [("u", ids[0]), ("v", ids[1])])
-    what = shops.publication(ids, np.eye(2))
-    content = unit_rows(np.array([[1, 0.5], [-1, 0]], np.float32))
-    shops.publish(
-        engine,
-        dataclasses.replace(what, items=dataclasses.replace(what.items, content_embedding=content)),
-    )
-    with engine.begin() as connection:
-        connection.execute(text("SELECT recs.refresh_popularity()"))
-        connection.execute(text(
-            "INSERT INTO recs.items (item_id, content_vector) VALUES ('like', '[1,0]'),"
-            " ('unlike', '[1,-3]')"
-        ))  # fmt: skip
-        rows = connection.execute(
-            text("SELECT item_id, neighbor_popularity FROM recs.cold_start_items ORDER BY 1")
-        ).all()
-        # Placed as if somebody else had: nothing that is learned is like it.
-        connection.execute(
-            text("UPDATE recs.item_embeddings SET content_embedding = '[0,-1]'"
-                 " WHERE item_id = 'like'")
-        )  # fmt: skip
-        lonely = connection.execute(
-            text("SELECT neighbor_popularity FROM recs.cold_start_items WHERE item_id = 'like'")
-        ).scalar_one()
-    assert rows == [("like", pytest.approx(1))]
-    assert lonely == 0
 
 
 def test_a_deleted_item_takes_its_vectors_along(trained: Engine) -> None:

@@ -155,3 +155,33 @@ def test_candidates_of_a_user_are_the_nearest_and_the_most_popular_scored_by_bot
 def test_who_is_only_registered_or_unknown_has_no_row(shop: Engine) -> None:
     for user in ("idle", "nobody"):
         assert rows(shop, f"SELECT 1 FROM recs.cold_start_users WHERE user_id = '{user}'") == []
+
+
+def test_what_is_unlike_a_new_item_says_nothing_of_what_it_will_sell(engine: Engine) -> None:
+    ids = shops.insert_items(engine, 2)
+    shops.record(engine, [("u", ids[0]), ("v", ids[1])])
+    what = shops.publication(ids, np.eye(2))
+    content = shops.unit(np.array([[1, 0.5], [-1, 0]]))
+    shops.publish(
+        engine,
+        replace(what, items=replace(what.items, content_embedding=content)),
+    )
+    with engine.begin() as connection:
+        connection.execute(text("SELECT recs.refresh_popularity()"))
+        connection.execute(text(
+            "INSERT INTO recs.items (item_id, content_vector) VALUES ('like', '[1,0]'),"
+            " ('unlike', '[1,-3]')"
+        ))  # fmt: skip
+        rows = connection.execute(
+            text("SELECT item_id, neighbor_popularity FROM recs.cold_start_items ORDER BY 1")
+        ).all()
+        # Placed as if somebody else had: nothing that is learned is like it.
+        connection.execute(
+            text("UPDATE recs.item_embeddings SET content_embedding = '[0,-1]'"
+                 " WHERE item_id = 'like'")
+        )  # fmt: skip
+        lonely = connection.execute(
+            text("SELECT neighbor_popularity FROM recs.cold_start_items WHERE item_id = 'like'")
+        ).scalar_one()
+    assert rows == [("like", pytest.approx(1))]
+    assert lonely == 0
