@@ -140,10 +140,17 @@ def test_notes_cannot_be_made_by_a_trigger_on_another_table(engine: Engine, name
 
 
 def test_the_command_lists_the_latest_events_first(
-    engine: Engine, published: tuple[int, int], dsn: str, capsys: Any
+    engine: Engine, published: tuple[int, int], dsn: str, capsys: Any, monkeypatch: Any
 ) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
     main(["--dsn", dsn, "audit", "--limit", "2", "--json"])
     listed = json.loads(capsys.readouterr().out)
     assert [(e["subject_id"], e["action"]) for e in listed] == told(events(engine, limit=2))
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL ROLE recs_trainer"))
+        connection.execute(text("UPDATE recs.tenants SET popularity_half_life = 7"))
     main(["--dsn", dsn, "audit"])
-    assert "retired" in capsys.readouterr().out
+    latest, before, *_ = map(str.split, capsys.readouterr().out.splitlines()[1:])
+    what = "as recs_trainer tenant default popularity_half_life: None -> 7"
+    assert latest[3:] == what.split()
+    assert before[3:] == f"model {published[1]}: two active".split()
