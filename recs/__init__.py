@@ -5,9 +5,10 @@ The main path, in the order it runs: `recs.loading` (files into tables), `recs.t
 from Python).
 """
 
+from recs.async_repository import AsyncRecommender
 from recs.errors import RecsError
 from recs.records import Interaction, Item, User
-from recs.repository import AsyncRecommender, PopularItem, Recommendation, Recommender
+from recs.repository import PopularItem, Recommendation, Recommender
 
 __all__ = [
     "AsyncRecommender",
