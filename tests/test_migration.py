@@ -15,7 +15,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from psycopg import conninfo
-from sqlalchemy import Engine, MetaData, text
+from sqlalchemy import Connection, Engine, MetaData, text
 
 from recs import Recommender, database, migration, schema
 from recs.cli import main
@@ -32,6 +32,12 @@ CATALOG = Path(__file__).parent / "catalog.sql"
 def describe(dsn: str) -> list[tuple[object, ...]]:
     with psycopg.connect(dsn) as connection:
         return connection.execute(CATALOG.read_bytes()).fetchall()
+
+
+def downgrade(connection: Connection, revision: str) -> None:
+    config = migration._config()
+    config.attributes["connection"] = connection
+    command.downgrade(config, revision)
 
 
 def test_migrations_and_definitions_give_the_same_database(dsn: str, empty_dsn: str) -> None:
@@ -79,9 +85,7 @@ def test_the_sql_that_migrate_prints_upgrades_an_older_database(
 ) -> None:
     before = describe(dsn)
     with database.make_engine(dsn).begin() as connection:
-        config = migration._config()
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0003")
+        downgrade(connection, "0003")
     assert describe(dsn) != before
     for revision in ("0003", migration.newest_revision()):
         main(["migrate", "--sql", "--from", revision])
@@ -97,9 +101,7 @@ def with_functions_of_0004(dsn: str) -> Engine:
     """Return a database at 0004 that has recommend() as it was called then."""
     engine = database.make_engine(dsn)
     with engine.begin() as connection:
-        config = migration._config()
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0004")
+        downgrade(connection, "0004")
         connection.execute(
             text(
                 "CREATE FUNCTION recs.recommend(p_user_id text, p_k integer DEFAULT 10,"
@@ -149,9 +151,7 @@ def test_a_downgrade_leaves_nothing_but_the_version_table_and_can_be_undone(dsn:
     before = describe(dsn)
     engine = database.make_engine(dsn)
     with engine.begin() as connection:
-        config = migration._config()
-        config.attributes["connection"] = connection
-        command.downgrade(config, "base")
+        downgrade(connection, "base")
     assert {row for row in describe(dsn) if "alembic_version" not in str(row)} == set()
     assert migration.migrate(engine).before is None
     assert describe(dsn) == before
@@ -160,9 +160,7 @@ def test_a_downgrade_leaves_nothing_but_the_version_table_and_can_be_undone(dsn:
 def test_versions_from_before_the_two_tower_could_fade_are_served_as_they_were(dsn: str) -> None:
     engine = database.make_engine(dsn)
     with engine.begin() as connection:
-        config = migration._config()
-        config.attributes["connection"] = connection
-        command.downgrade(config, "0002")
+        downgrade(connection, "0002")
         connection.execute(
             text(
                 "INSERT INTO recs.models (name, dimension, tower_dimension, tower_weight,"
