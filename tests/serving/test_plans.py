@@ -99,18 +99,27 @@ class Explained:
 
     @contextmanager
     def more_new_items(self, count: int) -> Iterator[None]:
-        """Have copies of a new item beside it, and roll them back."""
+        """Have more of a new item's kind beside it, each with a vector of its own; roll back.
+
+        Of a thousand equal vectors an index of neighbours finds now ten and now nine.
+        """
+        random = np.random.default_rng(9)
+        vectors = [str(row.tolist()) for row in shops.unit(random.normal(size=(count, DIMENSION)))]
         with self._connection.transaction(force_rollback=True):
-            for table, columns in (
-                ("items", "tenant_id, title, available, attributes"),
-                ("item_embeddings", "tenant_id, model_id, embedding, history_embedding"),
-            ):
-                self._connection.execute(
-                    f"INSERT INTO recs.{table} (item_id, {columns})"
-                    f" SELECT 'copy-' || n, {columns} FROM recs.{table}, generate_series(1, %s) n"
-                    " WHERE item_id = 'new-1'".encode(),
-                    [count],
-                )
+            self._connection.execute(
+                "INSERT INTO recs.items (item_id, tenant_id, title, available, attributes)"
+                " SELECT 'more-' || n, tenant_id, title, available, attributes"
+                " FROM recs.items, generate_series(1, %s) n WHERE item_id = 'new-1'",
+                [count],
+            )
+            self._connection.execute(
+                "INSERT INTO recs.item_embeddings"
+                " (item_id, tenant_id, model_id, embedding, history_embedding)"
+                " SELECT 'more-' || n, tenant_id, model_id, v::halfvec, v::halfvec"
+                " FROM recs.item_embeddings, unnest(%s::text[]) WITH ORDINALITY m (v, n)"
+                " WHERE item_id = 'new-1'",
+                [vectors],
+            )
             yield
 
     @contextmanager
