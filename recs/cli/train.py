@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,8 +12,6 @@ from recs.cli.parameters import SEED, device_option, read_config
 from recs.cli.settings import Settings, pass_settings
 
 if TYPE_CHECKING:
-    from sqlalchemy import Engine
-
     from recs.training.pipeline import TrainingReport
 
 
@@ -52,10 +48,9 @@ def train(
     from recs.errors import ModelRefused
     from recs.training import pipeline
 
-    engine = settings.engine()
-    with _popularity_at_least(engine), training_progress(settings.output) as (on_step, on_progress):
+    with training_progress(settings.output) as (on_step, on_progress):
         report = pipeline.train_model(
-            engine,
+            settings.engine(),
             name=name,
             config=read_config(parameters, seed=seed, device=device),
             until=until and until.replace(tzinfo=UTC),
@@ -85,26 +80,6 @@ def train(
         )
     state = "active" if report.activated else "ready"
     output.say(f"model {report.model_id} is {state} ({sum(report.seconds.values()):.0f} s)")
-
-
-@contextmanager
-def _popularity_at_least(engine: Engine) -> Iterator[None]:
-    """Refresh popularity where there is nothing to learn: it answers until there is.
-
-    Where there is, the training does so itself.
-    """
-    from sqlalchemy import text
-
-    from recs.database import analyze
-    from recs.errors import NothingToLearn
-
-    try:
-        yield
-    except NothingToLearn:
-        with engine.begin() as connection:
-            connection.execute(text("SELECT recs.refresh_popularity()"))
-        analyze(engine, "item_popularity")
-        raise
 
 
 def _note_on_index(report: TrainingReport) -> list[str]:

@@ -104,7 +104,7 @@ def train_model(
     other; the last one to activate serves.
 
     Raises:
-        NothingToLearn: too few items, users or interactions.
+        NothingToLearn: too few items, users or interactions; popularity is refreshed all the same.
         BadInput: settings that make vectors wider than an index holds.
     """
     config = config or TrainingConfig()
@@ -112,19 +112,19 @@ def train_model(
     clock = _Clock(on_step or (lambda _step, _seconds: None))
     moment = datetime.now(UTC)
     name = name or f"{moment:%Y-%m-%d %H:%M:%S}"
-    with versions.new_version(engine, name=name, dimension=config.dimension) as model_id:
-        fitted = _fit(engine, config, until, clock, on_progress)
-        publication = fitted.publication
-        search = publishing.publish(
-            engine, model_id, publication, index=index, on_progress=on_progress
-        )
-        clock.done("publish")
+    try:
+        with versions.new_version(engine, name=name, dimension=config.dimension) as model_id:
+            fitted = _fit(engine, config, until, clock, on_progress)
+            publication = fitted.publication
+            search = publishing.publish(
+                engine, model_id, publication, index=index, on_progress=on_progress
+            )
+            clock.done("publish")
+    except NothingToLearn:
+        _finish(engine, None)  # popularity answers until there is something
+        raise
     activated = activate and (force or fitted.verdict.passed)
-    with engine.begin() as connection:
-        if activated:
-            versions.activate(connection, model_id)
-        connection.execute(text("SELECT recs.refresh_popularity()"))
-    analyze(engine, "item_popularity")
+    _finish(engine, model_id if activated else None)
     clock.done("activate")
     return TrainingReport(
         model_id=model_id,
@@ -142,6 +142,15 @@ def train_model(
         ann_recall=search.ann_recall,
         exact_search=search.exact,
     )
+
+
+def _finish(engine: Engine, model_id: int | None) -> None:
+    """Let a version serve, if one is given, and make popularity anew, in one transaction."""
+    with engine.begin() as connection:
+        if model_id is not None:
+            versions.activate(connection, model_id)
+        connection.execute(text("SELECT recs.refresh_popularity()"))
+    analyze(engine, "item_popularity")
 
 
 @dataclass(frozen=True)
