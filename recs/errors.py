@@ -34,3 +34,7 @@ class NothingToLearn(RecsError):
 
 class ModelRefused(RecsError):
     """the gate refused to activate the model"""
+
+
+class ServiceLevelMissed(RecsError):
+    """what serves falls short of what is expected of it"""

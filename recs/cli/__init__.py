@@ -15,6 +15,7 @@ _COMMANDS = {
     "audit": "recs.cli.audit:audit",
     "demo": "recs.cli.demo:demo",
     "evaluate": "recs.cli.evaluate:evaluate",
+    "health": "recs.cli.health:health",
     "load": "recs.cli.load:load",
     "migrate": "recs.cli.migrate:migrate",
     "models": "recs.cli.models:models",

@@ -33,10 +33,11 @@ def evaluate(settings: Settings, k: int, users: int, seed: int) -> None:
         ],
         title=f"{found.users} users, on what they did after {found.since:%Y-%m-%d %H:%M}",
     )
-    if found.ann_recall_mean is None:
-        settings.output.say("no list came from vectors, so nothing is known of the index")
+    recall = found.ann_recall
+    if recall is None:
+        settings.output.say("the version has no users, so nothing is known of the index")
         return
     settings.output.say(
-        f"ann_recall@10 of the index: mean {found.ann_recall_mean:.3f}, "
-        f"p1 {found.ann_recall_p1:.3f}, min {found.ann_recall_min:.3f}"
+        f"ann_recall@10 of the index: mean {recall.mean:.3f}, "
+        f"p1 {recall.p1:.3f}, min {recall.min:.3f}"
     )

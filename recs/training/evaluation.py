@@ -17,6 +17,7 @@ from sqlalchemy import Connection, Engine, text
 
 from recs import metrics
 from recs.errors import BadInput, NothingToLearn
+from recs.health import AnnRecall, ann_recall
 from recs.training import versions
 
 _SAMPLE = text("""
@@ -44,22 +45,6 @@ WHERE tenant_id = recs.current_tenant() AND user_id = ANY(:users) AND occurred_a
 
 _BY_MODEL = text("SELECT user_id, item_id, tier FROM recs.recommend_many(:users, :k) ORDER BY rank")
 
-# The indexes are on a cast to the dimension; without that cast this is an exact search.
-_EXACT = text("""
-SELECT u.user_id, f.item_id
-FROM unnest(CAST(:users AS text[])) u (user_id)
-JOIN recs.models m ON m.tenant_id = recs.current_tenant() AND m.state = 'active'
-CROSS JOIN LATERAL recs.user_vector(u.user_id, m.model_id) v
-CROSS JOIN LATERAL (
-  SELECT e.item_id, e.embedding <#> v.embedding::halfvec AS distance
-  FROM recs.item_embeddings e
-  JOIN recs.items i ON i.tenant_id = e.tenant_id AND i.item_id = e.item_id AND i.available
-  WHERE e.tenant_id = m.tenant_id AND e.model_id = m.model_id
-    AND NOT EXISTS (SELECT FROM recs.interactions s WHERE s.tenant_id = e.tenant_id
-                    AND s.user_id = u.user_id AND s.item_id = e.item_id)
-  ORDER BY distance LIMIT :k) f
-ORDER BY f.distance""")
-
 _BY_POPULARITY = text("""
 SELECT u.user_id, p.item_id
 FROM unnest(CAST(:users AS text[])) u (user_id)
@@ -86,7 +71,7 @@ class Quality:
 class Evaluation:
     """What `recs evaluate` prints: the served lists against popularity, both @k.
 
-    ann_recall is of ten items, over 100 users at most; None where no vector answers any of them.
+    ann_recall is of ten items, over 100 of the version's users at most; None where it has none.
     """
 
     model_id: int
@@ -96,9 +81,7 @@ class Evaluation:
     model: Quality
     popularity: Quality
     tiers: Mapping[str, int]
-    ann_recall_mean: float | None
-    ann_recall_p1: float | None
-    ann_recall_min: float | None
+    ann_recall: AnnRecall | None
 
     def document(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -162,7 +145,6 @@ def _judge(
     tiers: dict[str, int] = {}
     for row in by_model:
         tiers[row.tier] = tiers.get(row.tier, 0) + 1
-    recall = ann_recall(connection, users[:100], k=10)
     return Evaluation(
         model_id=model_id,
         k=k,
@@ -171,23 +153,7 @@ def _judge(
         model=_quality(_lists(by_model, users, number, k), truth, len(catalog), k),
         popularity=_quality(_lists(by_popularity, users, number, k), truth, len(catalog), k),
         tiers=tiers,
-        ann_recall_mean=float(recall.mean()) if len(recall) else None,
-        ann_recall_p1=float(np.percentile(recall, 1)) if len(recall) else None,
-        ann_recall_min=float(recall.min()) if len(recall) else None,
-    )
-
-
-def ann_recall(connection: Connection, users: Sequence[str], *, k: int) -> NDArray[np.float64]:
-    """Return ann_recall_at_k of recommend() against exact search, a value per user [U].
-
-    Users whom no vector answers are left out.
-    """
-    exact = connection.execute(_EXACT, {"users": users, "k": k}).all()
-    by_vector = sorted({row.user_id for row in exact})
-    found = connection.execute(_BY_MODEL, {"users": by_vector, "k": k}).all()
-    number = {item: n for n, item in enumerate({row.item_id for row in [*found, *exact]})}
-    return metrics.ann_recall_at_k(
-        _lists(found, by_vector, number, k), _lists(exact, by_vector, number, k), k=k
+        ann_recall=ann_recall(connection),
     )
 
 

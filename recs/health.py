@@ -1,0 +1,169 @@
+"""How well what serves does: recall of the live index, time of a list, age and size."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from statistics import quantiles
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from recs.errors import BadInput
+
+
+@dataclass(frozen=True)
+class AnnRecall:
+    """ann_recall@k over users, see recs.measure_ann_recall: a mean hides who gets nothing."""
+
+    mean: float
+    p1: float
+    min: float
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Milliseconds of a call of recs.recommend, the way there and back included."""
+
+    p50: float
+    p99: float
+
+
+@dataclass(frozen=True)
+class Health:
+    """What `recs health` prints of the active version; None where it has no users to ask for.
+
+    Args:
+        items: that have a vector; `new_items` of them by their content alone.
+        interactions_since: trained_until; they are in answers, and not in what was learned.
+        index_bytes: of its indexes, on disk; `bytes` of all that the version has.
+    """
+
+    model_id: int
+    name: str
+    created_at: datetime
+    trained_until: datetime | None
+    exact_search: bool
+    items: int
+    new_items: int
+    interactions_since: int
+    index_bytes: int
+    bytes: int
+    k: int
+    users: int
+    ann_recall: AnnRecall | None
+    milliseconds: Latency | None
+
+    def document(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class ServiceLevel:
+    """What is expected of what serves; None: nothing."""
+
+    ann_recall: float | None = None
+    ann_recall_p1: float | None = None
+    p99_milliseconds: float | None = None
+    age_days: float | None = None
+
+    def missed(self, found: Health, *, now: datetime | None = None) -> list[str]:
+        """Say what falls short at a time, in words; what could not be measured does not."""
+        misses = []
+        if found.ann_recall is not None:
+            for name, expected, value in (
+                ("ann_recall", self.ann_recall, found.ann_recall.mean),
+                ("the first percentile of ann_recall", self.ann_recall_p1, found.ann_recall.p1),
+            ):
+                if expected is not None and value < expected:
+                    misses.append(f"{name} is {value:.3f}, expected {expected:g} at least")
+        slowest, times = self.p99_milliseconds, found.milliseconds
+        if slowest is not None and times is not None and times.p99 > slowest:
+            misses.append(f"p99 is {times.p99:.1f} ms, expected {slowest:g} at most")
+        age = ((now or datetime.now(UTC)) - found.created_at) / timedelta(days=1)
+        if self.age_days is not None and age > self.age_days:
+            misses.append(f"the model is {age:.1f} days old, expected {self.age_days:g} at most")
+        return misses
+
+
+def measure(connection: Connection, *, k: int = 10, users: int = 100, seed: int = 0) -> Health:
+    """Measure the active version in the caller's transaction. Reads only.
+
+    Compares all items for each of `users` users, and asks recs.recommend for k items of each, one
+    after the other.
+
+    Raises:
+        BadInput: no model is active.
+    """
+    facts = connection.execute(text(_FACTS)).one_or_none()
+    if facts is None:
+        raise BadInput("no model is active", hint="run: recs train")
+    sample = list(connection.execute(text(_SAMPLE), {"users": users, "seed": seed}).scalars())
+    return Health(
+        **facts._mapping,
+        k=k,
+        users=len(sample),
+        ann_recall=ann_recall(connection, k=k, users=users, seed=seed),
+        milliseconds=_latency(connection, sample, k),
+    )
+
+
+def ann_recall(
+    connection: Connection, *, k: int = 10, users: int = 100, seed: int = 0
+) -> AnnRecall | None:
+    """Measure how much of the exact nearest items the active version's lists have; None: no users.
+
+    In the caller's transaction; reads only.
+    """
+    row = connection.execute(text(_ANN_RECALL), {"k": k, "users": users, "seed": seed}).one()
+    return None if row.mean is None else AnnRecall(*row)
+
+
+def _latency(connection: Connection, users: Sequence[str], k: int) -> Latency | None:
+    if not users:
+        return None
+    statement, times = text("SELECT * FROM recs.recommend(:user, :k)"), []
+    connection.execute(statement, {"user": users[0], "k": k}).all()  # plans are made once a session
+    for user in users:
+        start = time.perf_counter()
+        connection.execute(statement, {"user": user, "k": k}).all()
+        times.append(1000 * (time.perf_counter() - start))
+    percentiles = quantiles(times * 2, n=100, method="inclusive")  # two points at least
+    return Latency(percentiles[49], percentiles[98])
+
+
+_FACTS = """
+SELECT m.model_id, m.name, m.created_at, m.trained_until, m.exact_search, e.items, e.new_items,
+  (SELECT count(*) FROM recs.interactions i
+   WHERE i.tenant_id = m.tenant_id AND i.occurred_at > m.trained_until) AS interactions_since,
+  s.index_bytes, s.bytes
+FROM recs.models m
+CROSS JOIN LATERAL (
+  SELECT count(*) AS items, count(*) FILTER (WHERE v.source = 'content') AS new_items
+  FROM recs.item_embeddings v
+  WHERE v.tenant_id = m.tenant_id AND v.model_id = m.model_id
+) e
+CROSS JOIN LATERAL (
+  SELECT sum(pg_indexes_size(p))::bigint AS index_bytes,
+         sum(pg_total_relation_size(p))::bigint AS bytes
+  FROM unnest(ARRAY['item_embeddings', 'user_embeddings', 'content_terms']) t,
+    to_regclass(format('recs.%I', t || '_' || m.model_id)) p
+) s
+WHERE m.tenant_id = recs.current_tenant() AND m.state = 'active'"""
+
+# Those that recs.measure_ann_recall takes.
+_SAMPLE = """
+SELECT u.user_id
+FROM recs.user_embeddings u
+JOIN recs.models m ON m.tenant_id = u.tenant_id AND m.model_id = u.model_id AND m.state = 'active'
+WHERE u.tenant_id = recs.current_tenant()
+ORDER BY hashtextextended(u.user_id, :seed)
+LIMIT :users"""
+
+_ANN_RECALL = """
+SELECT avg(ann_recall) AS mean, percentile_cont(0.01) WITHIN GROUP (ORDER BY ann_recall) AS p1,
+  min(ann_recall) AS min
+FROM recs.measure_ann_recall(:k, :users, :seed)"""
