@@ -92,6 +92,10 @@ class AsyncRecommender:
         """See `Recommender.upsert_users`."""
         return await self._run(lambda sync: sync.upsert_users(users))
 
+    async def erase_user(self, user_id: Id) -> int:
+        """See `Recommender.erase_user`."""
+        return await self._run(lambda sync: sync.erase_user(user_id))
+
     async def _run(self, call: Callable[[Recommender], Answer]) -> Answer:
         def in_sync(bind: Connection | Session) -> Answer:
             return call(Recommender(bind, tenant_id=self._tenant_id))

@@ -100,6 +100,7 @@ _UPSERT_USERS = text(
     " ON CONFLICT (tenant_id, user_id) DO UPDATE SET segment = excluded.segment,"
     " attributes = excluded.attributes"
 )
+_ERASE_USER = text("SELECT recs.erase_user(:user_id)")
 _SET_TENANT = text("SELECT set_config('recs.tenant_id', :tenant_id, true)")
 
 
@@ -237,6 +238,14 @@ class Recommender:
         if rows:
             self._write(_UPSERT_USERS, {"rows": json_text(user_rows(rows))})
         return len(rows)
+
+    def erase_user(self, user_id: Id) -> int:
+        """Erase a user, in every model version; return how many interactions went.
+
+        The user counts in popularity until the next refresh, and in what was learned of items until
+        the next training.
+        """
+        return int(self._rows(_ERASE_USER, {"user_id": id_text(user_id)})[0][0])
 
     def _rows(self, statement: Any, parameters: Mapping[str, Any]) -> Sequence[Row[Any]]:
         return self._run(lambda connection: connection.execute(statement, parameters).all())

@@ -100,6 +100,14 @@ def test_an_async_engine_commits_each_call(shop: Engine, dsn: str) -> None:
     assert "brand-new" not in {row.item_id for row in Recommender(shop).recommend("u", N + 1)}
 
 
+def test_an_async_engine_erases_a_user(shop: Engine, dsn: str) -> None:
+    async def work(engine: AsyncEngine) -> None:
+        assert await AsyncRecommender(engine).erase_user("u") == 1
+
+    run(dsn, work)
+    assert {row.tier for row in Recommender(shop).recommend("u", 3)} != {"model"}
+
+
 def test_an_async_connection_and_an_async_session_are_joined(shop: Engine, dsn: str) -> None:
     before = Recommender(shop).recommend("u", 10)
 

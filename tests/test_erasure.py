@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Connection, Engine, text
 
-from recs import Item, Recommender
+from recs import Interaction, Item, Recommender, User
 from recs.training import publishing, versions
 from tests import shops
 from tests.locks import wait_until_one_waits
@@ -296,3 +296,32 @@ def set_fingerprints(engine: Engine) -> None:
                 " FROM recs.models m, recs.interactions i WHERE i.occurred_at <= m.trained_until"
                 " GROUP BY 1, 2) f WHERE f.model_id = e.model_id AND f.user_id = e.user_id"
                 )  # fmt: skip
+
+
+def test_erasing_a_user_takes_all_that_is_known_of_them_and_of_nobody_else(shop: Engine) -> None:
+    recommender = Recommender(shop)
+    recommender.upsert_users([User("u", segment="France"), User("v", segment="France")])
+    assert recommender.erase_user("u") == 3
+    assert users_with_vectors(shop) == {"v"}
+    with shop.connect() as connection:
+        left = [
+            set(connection.execute(text(f"SELECT user_id FROM recs.{table}")).scalars())
+            for table in ("users", "interactions")
+        ]
+    assert left == [{"v"}, {"v"}]
+    assert recommender.recommend("u", 1)[0].tier == "popularity"
+
+
+def test_erasing_a_user_of_whom_nothing_is_known_does_nothing(shop: Engine) -> None:
+    assert Recommender(shop).erase_user("nobody") == 0
+    assert users_with_vectors(shop) == {"u", "v"}
+
+
+def test_erasing_a_user_leaves_another_tenants_user_of_that_name(shop: Engine) -> None:
+    run(shop, "INSERT INTO recs.tenants (tenant_id) VALUES ('acme')")
+    acme = Recommender(shop, tenant_id="acme")
+    acme.upsert_items([Item("anvil")])
+    acme.upsert_users([User("u")])
+    acme.record_interactions([Interaction("u", "anvil")])
+    assert Recommender(shop).erase_user("u") == 3
+    assert acme.erase_user("u") == 1

@@ -32,7 +32,7 @@ GIVEN = {
 # Beyond what only reads.
 CALLS = {
     "recs_reader": set(),
-    "recs_writer": {"record_interaction"},
+    "recs_writer": {"record_interaction", "erase_user"},
     "recs_trainer": {"activate_model", "roll_back_model", "place_items", "refresh_popularity"},
 }
 

@@ -4,7 +4,8 @@ BEGIN
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recs_writer') THEN
     GRANT INSERT, UPDATE, DELETE ON recs.users, recs.items, recs.interactions TO recs_writer;
     GRANT EXECUTE ON FUNCTION
-      recs.record_interaction(text, text, text, real, timestamptz) TO recs_writer;
+      recs.record_interaction(text, text, text, real, timestamptz), recs.erase_user(text)
+      TO recs_writer;
   END IF;
 END
 $$;

@@ -1,4 +1,4 @@
-"""Let anybody who may ask measure the index: recs.measure_ann_recall comes with sql/.
+"""Let the index be measured and users be erased by functions, which come with sql/.
 
 Revision ID: 0008
 Revises: 0007
@@ -21,3 +21,4 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Drop what the release of 0007 does not know."""
     op.execute("DROP FUNCTION IF EXISTS recs.measure_ann_recall(integer, integer, bigint, bigint)")
+    op.execute("DROP FUNCTION IF EXISTS recs.erase_user(text)")
