@@ -45,11 +45,12 @@ lint: $(STAMP) ## Style, types, import contracts
 test: lint ## Lint, then all tests, against a real PostgreSQL
 	$(BIN)/pytest -n 2
 
-bench: $(BENCH_STAMP) ## Speed: loading, write-back, serving, training
+bench: $(BENCH_STAMP) ## Speed: loading, write-back, serving, training, sessions at once
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.writeback
 	$(BIN)/python -m benchmarks.serving
 	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.concurrency
 
 bench-quality: $(BENCH_STAMP) ## Quality against other recommenders; DATA=folder with the data sets
 	@test -n "$(DATA)" || { echo "which data? make bench-quality DATA=folder"; exit 2; }
