@@ -17,6 +17,7 @@ from pyarrow import csv as arrow_csv
 
 from recs.errors import BadInput
 from recs.loading.batches import Reject
+from recs.loading.fields import Kind
 from recs.loading.text_files import UNREADABLE, is_packed, is_utf_8, open_bytes, require_utf_8
 
 # A row must fit in a block. pyarrow reads up to 32 blocks ahead of a slow consumer.
@@ -219,7 +220,7 @@ class CsvBatch:
         """Return the cells as numbers, booleans and texts; an empty cell is None."""
         return [_literal(cell) for cell in self.column(name).to_pylist()]
 
-    def misfits(self, name: str) -> Mapping[int, Any]:  # noqa: ARG002 - a cell is one value
+    def misfits(self, name: str, kind: Kind) -> Mapping[int, Any]:  # noqa: ARG002 - a cell is one value
         """Return none."""
         return {}
 
