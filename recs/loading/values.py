@@ -47,7 +47,7 @@ def ids(array: Any, name: str) -> Values:
     elif types.is_integer(kind) or types.is_null(kind):
         found = Values(_text(array), {})
     elif is_text(kind):
-        found = texts(array, name)
+        found = _trimmed(texts(array, name), name)
         if types.is_binary(kind):
             found = Values(_without_fraction(found.array), found.faults)
     else:
@@ -83,6 +83,20 @@ def _decimal_ids(array: Any, name: str) -> Values:
     broken = pc.invert(pc.match_substring_regex(text, r"^-?[0-9]+$")).fill_null(False)
     faults = faults_of(broken, lambda row: f"{name} is {text[row]}, expected {ID}")
     return Values(pc.if_else(broken, pa.scalar(None, pa.string()), text), faults)
+
+
+def _trimmed(found: Values, name: str) -> Values:
+    """Refuse blanks around an id: kept, they make two of one; taken off, another than was given."""
+    trimmed = pc.utf8_trim_whitespace(found.array)
+    blank = pc.not_equal(trimmed, found.array).fill_null(False)
+    if not blank.true_count:
+        return found
+    faults = faults_of(
+        blank,
+        lambda row: f"{name} is {show(found.array[row].as_py())}, expected no blanks around it",
+    )
+    array = pc.if_else(blank, pa.scalar(None, pa.string()), found.array)
+    return Values(array, faults | found.faults)
 
 
 def _without_fraction(array: Any) -> Any:

@@ -24,7 +24,7 @@ from recs.loading.targets import Interactions
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 # '1.0' is the one text that CSV cannot tell from a number
-IDS = TEXT.filter(lambda value: value != "" and not value.endswith(".0"))
+IDS = TEXT.map(str.strip).filter(lambda value: value != "" and not value.endswith(".0"))
 TIMES = st.integers(0, 4_000_000_000_000_000).map(
     lambda micros: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
 )
