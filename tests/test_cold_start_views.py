@@ -103,7 +103,8 @@ def test_new_items_are_judged_by_their_own_sales_and_those_of_the_twenty_most_li
         assert row.score == pytest.approx(weight * own + (1 - weight) * expected, rel=1e-2)
     with shop.begin() as connection:
         connection.execute(text("UPDATE recs.models SET state = 'retired'"))
-    assert rows(shop, "SELECT * FROM recs.cold_start_items") == []
+    for asked in ("cold_start_items", "cold_start_users", "cold_start_users WHERE user_id = 'u'"):
+        assert rows(shop, f"SELECT * FROM recs.{asked}") == []
 
 
 def blended(history: np.ndarray, support: int, *, popularity: bool) -> np.ndarray:

@@ -289,6 +289,33 @@ def test_a_renamed_item_keeps_the_sums_of_who_took_it_again_before_and_after_the
         assert Recommender(shop).recommend("u", 1)[0].tier == "model", "an older version too"
 
 
+@pytest.mark.parametrize("recorded", ["before the rename", "after the rename"])
+def test_what_others_record_of_an_item_while_it_is_renamed_stays_and_can_be_taken_along(
+    shop: Engine, recorded: str
+) -> None:
+    record = text("SELECT recs.record_interaction('late', 'item-5')")
+    rename = text("UPDATE recs.items SET item_id = 'item-005' WHERE item_id = 'item-5'")
+    with shop.connect() as recording, shop.connect() as renaming:
+        for connection in (recording, renaming):
+            connection.execute(text("SET LOCAL lock_timeout = '2s'"))  # neither waits
+        if recorded == "before the rename":
+            recording.execute(record)
+            renaming.execute(rename)
+            renaming.commit()
+            recording.commit()
+        else:
+            renaming.execute(rename)
+            recording.execute(record)
+            recording.commit()
+            renaming.commit()
+    assert count(shop, "interactions WHERE user_id = 'late' AND item_id = 'item-5'") == 1
+    assert "item-005" in {row.item_id for row in Recommender(shop).recommend("late", N)}
+    run(shop, "UPDATE recs.interactions SET item_id = 'item-005' WHERE item_id = 'item-5'")
+    rows = Recommender(shop).recommend("late", N)
+    assert "item-005" not in {row.item_id for row in rows}, "it is known of the user"
+    assert rows[0].tier == "fold_in"
+
+
 def set_fingerprints(engine: Engine) -> None:
     """Have the sums stored in all versions fit what was done up to their training."""
     run(engine, "UPDATE recs.user_embeddings e SET fingerprint = f.print FROM ("

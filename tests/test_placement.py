@@ -149,6 +149,35 @@ def test_what_changed_while_another_version_served_is_placed_anew_by_the_one_gon
     assert served() == (versions_of[0], "[0,1]")
 
 
+def test_an_item_renamed_while_another_version_is_activated_leaves_no_vector_of_its_old_id(
+    engine: Engine,
+) -> None:
+    what = shops.publication(shops.insert_items(engine, 2), np.eye(2))
+    content = np.eye(2, dtype=np.float32)
+    what = replace(what, items=replace(what.items, content_embedding=content))
+    shops.publish(engine, what)
+    Recommender(engine).upsert_items([Item("new", content_vector=(1, 0))])
+    ready = shops.publish(engine, what, activate=False)
+
+    def rename() -> None:
+        with engine.begin() as connection:
+            connection.execute(
+                text("UPDATE recs.items SET item_id = 'newer' WHERE item_id = 'new'")
+            )
+
+    with ThreadPoolExecutor(1) as pool, engine.begin() as activation:
+        versions.activate(activation, ready)  # places it by the name that it has until then
+        renaming = pool.submit(rename)
+        wait_until_one_waits(engine, "advisory")
+        activation.commit()
+        renaming.result(30)
+    with engine.connect() as connection:
+        placed = connection.execute(
+            text("SELECT item_id FROM recs.item_embeddings WHERE model_id = :id"), {"id": ready}
+        )
+        assert set(placed.scalars()) == {"item-0", "item-1", "newer"}
+
+
 def test_items_are_inserted_side_by_side(engine: Engine, two_versions: list[int]) -> None:
     assert two_versions
     with engine.begin() as one, engine.begin() as other:

@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from recs.loading.fields import Kind
+
 
 @dataclass(frozen=True)
 class Reject:
@@ -58,8 +60,8 @@ class Batch(Protocol):
     def column(self, name: str) -> Any:
         """Return a column as a pyarrow array; untyped text (CSV) as binary."""
 
-    def misfits(self, name: str) -> Mapping[int, Any]:
-        """Return by row what `column` has as NULL, since it is no single value."""
+    def misfits(self, name: str, kind: Kind) -> Mapping[int, Any]:
+        """Return by row what is no value of that kind, whatever `column` has in its place."""
 
     def objects(self, name: str) -> list[Any]:
         """Return a column as Python values."""

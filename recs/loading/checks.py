@@ -81,7 +81,7 @@ class Checker:
         found = _single(field, batch.column(column))
         misfits = {
             row: f"{field.name} is {show(value)}, expected {_EXPECTED[field.kind]}"
-            for row, value in batch.misfits(column).items()
+            for row, value in batch.misfits(column, field.kind).items()
         }
         return Values(found.array, found.faults | misfits)
 
@@ -116,7 +116,7 @@ _BY_KIND = {
     "boolean": values.booleans,
 }
 _EXPECTED = {
-    "id": "text or a number",
+    "id": values.ID,
     "text": "text",
     "weight": "a number",
     "time": "text or a number",

@@ -14,11 +14,14 @@ import pyarrow as pa
 
 from recs.errors import BadInput
 from recs.loading.batches import Reject
+from recs.loading.fields import Kind
 from recs.loading.text_files import UNREADABLE, is_packed, require_utf_8
+from recs.loading.values import is_id
 
 _LOOK_AHEAD = 1000  # lines whose keys are the columns
 _PIECE = 1 << 16  # bytes looked through at once
 _LARGEST_BATCH = 50_000  # Python objects are large
+_PLAIN = {str, int, type(None)}  # what every kind of column may hold
 
 
 class JsonLinesSource:
@@ -105,12 +108,13 @@ class JsonLinesBatch:
             return pa.array([_text(value) for value in values], pa.string())
         return array
 
-    def misfits(self, name: str) -> Mapping[int, Any]:
-        """Return the lists and objects."""
+    def misfits(self, name: str, kind: Kind) -> Mapping[int, Any]:
+        """Return the lists and objects, and of ids whatever else is none."""
         values = self.objects(name)
-        if {list, dict}.isdisjoint(map(type, values)):
+        if _PLAIN.issuperset(map(type, values)):
             return {}
-        return {row: value for row, value in enumerate(values) if isinstance(value, list | dict)}
+        fits = is_id if kind == "id" else _is_single
+        return {row: value for row, value in enumerate(values) if not fits(value)}
 
     def objects(self, name: str) -> list[Any]:
         """Return the values of a key; None where a row lacks it."""
@@ -122,6 +126,10 @@ class JsonLinesBatch:
         """Return rows with their lines."""
         found = [Reject(self._lines[row], why, self._rows[row]) for row, why in faults.items()]
         return sorted(found + self._unparsable, key=lambda reject: reject.line)
+
+
+def _is_single(value: object) -> bool:
+    return not isinstance(value, list | dict)
 
 
 def _late_keys(file: BinaryIO, names: set[str]) -> list[str]:

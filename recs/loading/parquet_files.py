@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from recs.errors import BadInput
 from recs.loading.batches import Reject
+from recs.loading.fields import Kind
 
 _PAGE_BUFFER = 1 << 20  # bytes a column; without it a row group's columns are read whole
 
@@ -79,7 +80,7 @@ class ParquetBatch:
         """Return Python values."""
         return [_object(value) for value in self._block.column(name)]
 
-    def misfits(self, name: str) -> Mapping[int, Any]:  # noqa: ARG002 - a type holds for all rows
+    def misfits(self, name: str, kind: Kind) -> Mapping[int, Any]:  # noqa: ARG002 - a type holds for all rows
         """Return none."""
         return {}
 

@@ -22,6 +22,7 @@ from recs.loading.columns import (
     wrong_type,
 )
 
+ID = "text or a whole number"
 _LARGEST_EXACT = 2**53  # the integers a double holds exactly
 _TRUE = ("true", "t", "yes", "y", "1", "on")
 _FALSE = ("false", "f", "no", "n", "0", "off")
@@ -31,6 +32,10 @@ def ids(array: Any, name: str) -> Values:
     """Return ids as text: 42 and 42.0 are '42', a UUID is its text; none may be missing.
 
     Untyped text (CSV) that ends in '.0' after digits only is a number too: pandas writes it so.
+
+    Raises:
+        BadInput: a column of another type. What text a boolean or a time becomes, no application
+            could say, and so not find its own key again.
     """
     types, kind = pa.types, array.type
     if types.is_floating(kind):
@@ -38,15 +43,24 @@ def ids(array: Any, name: str) -> Values:
     if types.is_fixed_size_binary(kind) and kind.byte_width == 16:
         found = Values(_each(array, lambda value: str(UUID(bytes=value))), {})
     elif types.is_decimal(kind):
-        found = Values(pc.replace_substring_regex(_text(array), r"\.0+$", ""), {})
+        found = _decimal_ids(array, name)
     elif types.is_integer(kind) or types.is_null(kind):
         found = Values(_text(array), {})
-    else:
-        found = texts(array, name)
+    elif is_text(kind):
+        found = _trimmed(texts(array, name), name)
         if types.is_binary(kind):
             found = Values(_without_fraction(found.array), found.faults)
+    else:
+        raise wrong_type(name, kind, ID)
     missing = pc.equal(pc.fill_null(found.array, ""), "")
     return Values(found.array, faults_of(missing, lambda _: f"{name} is missing") | found.faults)
+
+
+def is_id(value: object) -> bool:
+    """Tell whether a Python value is what a column of ids may hold, None among it."""
+    if isinstance(value, float):
+        return value.is_integer() and abs(value) < _LARGEST_EXACT
+    return value is None or (isinstance(value, str | int) and not isinstance(value, bool))
 
 
 def _float_ids(array: Any, name: str) -> Values:
@@ -59,9 +73,30 @@ def _float_ids(array: Any, name: str) -> Values:
     faults = faults_of(missing, lambda _: f"{name} is missing")
     faults |= faults_of(
         ~exact & ~missing,
-        lambda row: f"{name} is {numbers[row]}, expected text or a whole number below 2^53",
+        lambda row: f"{name} is {numbers[row]}, expected {ID} below 2^53",
     )
     return Values(whole.cast(pa.string()), faults)
+
+
+def _decimal_ids(array: Any, name: str) -> Values:
+    text = pc.replace_substring_regex(_text(array), r"\.0+$", "")
+    broken = pc.invert(pc.match_substring_regex(text, r"^-?[0-9]+$")).fill_null(False)
+    faults = faults_of(broken, lambda row: f"{name} is {text[row]}, expected {ID}")
+    return Values(pc.if_else(broken, pa.scalar(None, pa.string()), text), faults)
+
+
+def _trimmed(found: Values, name: str) -> Values:
+    """Refuse blanks around an id: kept, they make two of one; taken off, another than was given."""
+    trimmed = pc.utf8_trim_whitespace(found.array)
+    blank = pc.not_equal(trimmed, found.array).fill_null(False)
+    if not blank.true_count:
+        return found
+    faults = faults_of(
+        blank,
+        lambda row: f"{name} is {show(found.array[row].as_py())}, expected no blanks around it",
+    )
+    array = pc.if_else(blank, pa.scalar(None, pa.string()), found.array)
+    return Values(array, faults | found.faults)
 
 
 def _without_fraction(array: Any) -> Any:

@@ -8,14 +8,12 @@ DECLARE
   v_model_id bigint := (SELECT m.model_id FROM recs.models m
                         WHERE m.tenant_id = v_tenant AND m.state = 'active');
 BEGIN
-  IF v_model_id IS NOT NULL THEN
-    RETURN QUERY EXECUTE
-      format('SELECT * FROM recs.%I($1, $2, $3, $4, false, NULL)',
-             'nearest_items_' || v_model_id)
-      USING v_tenant, p_user_id, p_embedding::halfvec, p_k;
-  END IF;
+  RETURN QUERY EXECUTE
+    format('SELECT * FROM recs.%I($1, $2, $3, $4, false, NULL)',
+           'nearest_items_' || v_model_id)
+    USING v_tenant, p_user_id, p_embedding::halfvec, p_k;
 END
 $$;
 
 COMMENT ON FUNCTION recs.nearest_items(text, vector, integer) IS
-  'Items nearest to a user''s vector in the active model, by its index; those seen are left out.';
+  'Items nearest to a user''s vector in the active model, by its index; those seen are left out. There has to be one: recs.cold_start_users, which asks, has no user without.';

@@ -110,7 +110,8 @@ BEGIN
       WHERE recs.item_embeddings.source = 'content'$q$,
     p_model_id, v_content_dimension, v_neighbors)
     USING p_tenant_id, p_item_ids, v_dimension, v_plain, v_supplied,
-      recs.text_search_config(p_tenant_id);
+      -- Vectors of the application's own take no words: nor is what reads words needed then.
+      CASE WHEN NOT v_supplied THEN recs.text_search_config(p_tenant_id) END;
   GET DIAGNOSTICS v_rows = ROW_COUNT;
   RETURN v_rows;
 END

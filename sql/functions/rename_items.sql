@@ -90,4 +90,4 @@ END
 $$;
 
 COMMENT ON FUNCTION recs.rename_items() IS
-  'Trigger: an item that gets another id keeps its vectors, its popularity and the interactions that are there to be seen. Each statement reads all interactions of the tenant, which no index finds by item. A version that is being made knows the old id; so do interactions that others commit meanwhile: to wait for those, each event would have to lock the row of its item.';
+  'Trigger: an item that gets another id keeps its vectors, its popularity and the interactions that are there to be seen. Each statement reads all interactions of the tenant, which no index finds by item. A version that is being made knows the old id; so do interactions that others commit meanwhile, until UPDATE recs.interactions SET item_id = .. takes them along: to wait for those, each event would have to lock the row of its item.';

@@ -67,8 +67,10 @@ def test_a_header_in_latin_1_matters_only_where_it_is_used(
 
 
 def test_a_quote_left_open_in_the_header_is_an_error(connection: Connection, write: Any) -> None:
-    with pytest.raises(BadInput, match="cannot be read as CSV"):
-        load_items(connection, write("a.csv", 'item_id,"title\n' + "1,x\n" * 2_000_000))
+    for rows in (1, 2_000_000):
+        path = write("a.csv", '\nitem_id,"title\n' + "1,x\n" * rows)
+        with pytest.raises(BadInput, match="line 2: a quote is opened and never closed"):
+            load_items(connection, path)
 
 
 @pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
@@ -131,3 +133,91 @@ def test_a_row_with_a_nul_in_its_item_is_left_out(catalog: Connection, write: An
     with pytest.raises(BadInput, match="line 3: item_id has a NUL"):
         load_interactions(catalog, path)
     assert load_interactions(catalog, path, on_error="skip").rows == 1
+
+
+BLOCK = 64  # bytes, where the reader has 4 MiB
+LONG = [
+    pytest.param("L," + "x" * 300 + "\n", id="plain"),
+    pytest.param('L,"' + "x" * 300 + '"\r\n', id="quoted"),
+    pytest.param('L,"' + 'x,y\r\nz""\n' * 40 + '"\n', id="lines"),
+    pytest.param('"' + '""' * 200 + '",' + "\n", id="quotes"),
+    pytest.param("L" + "," * 300 + "\n", id="cells"),
+    pytest.param("L,é" + "\xff" * 300 + "\n", id="accents"),
+]
+ENDS = ["\n", "\r\n", "\r"]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("long", LONG)
+def test_a_row_too_long_to_read_is_a_bad_row_among_good_ones(
+    connection: Connection,
+    tmp_path: Any,
+    rows: Any,
+    rejected: Any,
+    monkeypatch: Any,
+    name: str,
+    encoding: str,
+    long: str,
+) -> None:
+    monkeypatch.setattr("recs.loading.csv_files._BLOCK", BLOCK)
+    before = ["\n\nitem_id,title\n", *(f'{n},"a\nb"\n' for n in range(9)), "\r\n\n", "short\n"]
+    parts = [*before, long, "\n", long, "u,\u00e9,many\n", "10,z\n", long, "11,z\n\n", long, "\n"]
+    data = "".join(parts).encode(encoding)
+    path = tmp_path / name
+    path.write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    report = load_items(connection, path, on_error="skip")
+    assert rows(ALL) == sorted([*((str(n), "a\nb") for n in range(9)), ("10", "z"), ("11", "z")])
+    found = rejected(report.rejects)
+    starts = _lines_before(parts)
+    assert [reject["line"] for reject in found] == [starts[n] for n in (11, 12, 14, 15, 17, 19)]
+    assert [found[n]["reason"] for n in (0, 3)] == [f"expected 2 cells, got {n}" for n in (1, 3)]
+    for n in (1, 2, 4, 5):
+        size = len(long.encode(encoding))
+        assert f"the row has {size} bytes, expected at most {BLOCK}" in found[n]["reason"]
+        assert found[n]["row"].startswith(long[:2])
+    with pytest.raises(BadInput, match=f"line {starts[11]}: expected 2 cells, got 1"):
+        load_items(connection, path)
+
+
+def _lines_before(parts: list[str]) -> list[int]:
+    return [len("".join(parts[:n]).replace("\r\n", "\n").split("\n")) for n in range(len(parts))]
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_the_first_row_and_the_last_may_be_the_ones_that_are_too_long(
+    connection: Connection, write: Any, rows: Any, rejected: Any, monkeypatch: Any, end: str
+) -> None:
+    monkeypatch.setattr("recs.loading.csv_files._BLOCK", BLOCK)
+    for length in range(150, 300):
+        lines = ["item_id,title", "1," + "x" * length, "2,y", "3," + "x" * length]
+        report = load_items(connection, write("a.csv", end.join(lines)), on_error="skip")
+        assert report.rows + report.rejected == 3
+        if length > 2 * BLOCK:
+            assert [reject["line"] for reject in rejected(report.rejects)] == [2, 4]
+    assert ("2", "y") in rows(ALL)
+
+
+def test_a_quote_that_is_closed_far_below_is_said_to_be_left_open(
+    connection: Connection, write: Any, rejected: Any, monkeypatch: Any
+) -> None:
+    monkeypatch.setattr("recs.loading.csv_files._BLOCK", BLOCK)
+    path = write("a.csv", 'item_id,title\n1,a\n2,"open\n' + "3,c\n" * 50 + '4,d"\n5,e\n')
+    report = load_items(connection, path, on_error="skip")
+    assert report.rows == 2
+    (reject,) = rejected(report.rejects)
+    assert reject["line"] == 3
+    assert reject["reason"].endswith("expected at most 64 in 52 lines: is a quote left open?")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("rest", ["", "3,c\n" * 50, "3,é,x\n" * 50])
+def test_a_quote_that_is_never_closed_is_an_error_though_bad_rows_are_left_out(
+    connection: Connection, tmp_path: Any, monkeypatch: Any, encoding: str, rest: str
+) -> None:
+    monkeypatch.setattr("recs.loading.csv_files._BLOCK", BLOCK)
+    path = tmp_path / "a.csv"
+    path.write_bytes(f'item_id,title\n1,"a\n\nb"\n2\n\n3,"open\n{rest}'.encode(encoding))
+    with pytest.raises(BadInput, match="line 7: a quote is opened and never closed") as caught:
+        load_items(connection, path, on_error="skip")
+    assert "nothing was loaded" in str(caught.value.hint)

@@ -48,7 +48,7 @@ def test_a_key_that_only_stands_in_values_is_no_column(connection: Connection, w
 MISFITS = [
     ("title", {"en": "x"}, "line 2: title is {'en': 'x'}, expected text"),
     ("title", ["x"], "line 2: title is ['x'], expected text"),
-    ("item_id", {"id": 1}, "line 2: item_id is {'id': 1}, expected text or a number"),
+    ("item_id", {"id": 1}, "line 2: item_id is {'id': 1}, expected text or a whole number"),
     ("available", [True], "line 2: available is [True], expected true or false"),
 ]
 
@@ -67,6 +67,29 @@ def test_a_nested_value_where_a_single_one_is_expected_is_a_bad_row(
     report = load_items(connection, path, on_error="skip")
     assert (report.rows, report.rejected) == (1, 1)
     assert rows("SELECT item_id FROM recs.items") == [("good",)]
+
+
+@pytest.mark.parametrize("value", [True, False, 1.5, 2.0**53, float("nan"), [1], {"id": 1}])
+@pytest.mark.parametrize("others", [[], ["x"], [7], [7.0], [2**70]], ids=str)
+def test_an_id_that_is_neither_text_nor_a_whole_number_is_a_bad_row(
+    connection: Connection, write: Any, rows: Any, value: Any, others: list[Any]
+) -> None:
+    lines = [json.dumps({"item_id": id_}) + "\n" for id_ in [*others, value]]
+    path = write("a.jsonl", "".join(lines))
+    with pytest.raises(BadInput) as caught:
+        load_items(connection, path)
+    said = f"line {len(lines)}: item_id is {value}, expected text or a whole number"
+    assert said in caught.value.message
+    assert "mend the file" in str(caught.value.hint)
+    if others:
+        assert load_items(connection, path, on_error="skip").rejected == 1
+    assert len(rows("SELECT item_id FROM recs.items")) == len(others)
+
+
+def test_true_is_an_id_where_it_is_text(connection: Connection, write: Any, rows: Any) -> None:
+    load_items(connection, write("a.jsonl", '{"item_id": "true"}\n'))
+    load_items(connection, write("a.csv", "item_id\nfalse\n"))
+    assert rows("SELECT item_id FROM recs.items ORDER BY 1") == [("false",), ("true",)]
 
 
 @pytest.mark.parametrize("weights", [["true"], ["true", "2"], ["[1]", "2"], ['{"x": 1}']])

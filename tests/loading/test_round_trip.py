@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -16,12 +18,13 @@ from hypothesis import strategies as st
 from pyarrow import csv, parquet
 from sqlalchemy import Connection, text
 
+from recs.errors import BadInput
 from recs.loading import load_interactions, load_items
 from recs.loading.targets import Interactions
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 # '1.0' is the one text that CSV cannot tell from a number
-IDS = TEXT.filter(lambda value: value != "" and not value.endswith(".0"))
+IDS = TEXT.map(str.strip).filter(lambda value: value != "" and not value.endswith(".0"))
 TIMES = st.integers(0, 4_000_000_000_000_000).map(
     lambda micros: datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=micros)
 )
@@ -96,6 +99,33 @@ def test_ids_of_any_type_become_text(
     parquet.write_table(pa.table({"item_id": array}), tmp_path / "a.parquet")
     load_items(connection, tmp_path / "a.parquet")
     assert [row[0] for row in rows("SELECT item_id FROM recs.items ORDER BY 1")] == expected
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array([True, False]),
+        pa.array([1, 2], pa.timestamp("us")),
+        pa.array([1, 2], pa.date32()),
+        pa.array([[1], [2]], pa.list_(pa.field("element", pa.int64()))),
+    ],
+    ids=lambda array: str(array.type),
+)
+def test_a_column_of_a_type_that_no_key_has_is_refused_as_ids(
+    connection: Connection, tmp_path: Path, array: Any
+) -> None:
+    parquet.write_table(pa.table({"item_id": array}), tmp_path / "a.parquet")
+    said = f"item_id comes from a column of type {array.type}, expected text or a whole number"
+    with pytest.raises(BadInput, match=re.escape(said)) as caught:
+        load_items(connection, tmp_path / "a.parquet")
+    assert "convert this one" in str(caught.value.hint)
+
+
+def test_a_decimal_with_a_fraction_is_no_id(connection: Connection, tmp_path: Path) -> None:
+    array = pa.array([Decimal("7.00"), Decimal("7.50")])
+    parquet.write_table(pa.table({"item_id": array}), tmp_path / "a.parquet")
+    with pytest.raises(BadInput, match=r"row 2: item_id is 7\.50, expected text or a whole number"):
+        load_items(connection, tmp_path / "a.parquet")
 
 
 def test_float_ids_in_csv_and_json_lines_are_whole_numbers(
