@@ -270,10 +270,17 @@ models = Table(
         "tower_fading", Double,
         comment="distinct items of a user at which it has faded to half again",
     ),
+    Column(
+        "trial_share", REAL,
+        comment="the share of users that it answers beside the active version; NULL: it is not on "
+        "trial",
+    ),
     PrimaryKeyConstraint("tenant_id", "model_id"),
     CheckConstraint(
         "state IN ('training', 'ready', 'active', 'retired', 'failed')", name="state"
     ),
+    CheckConstraint("trial_share > 0 AND trial_share < 1", name="trial_share"),
+    CheckConstraint("trial_share IS NULL OR state IN ('ready', 'retired')", name="trial"),
     CheckConstraint("dimension BETWEEN 1 AND 4000", name="dimension"),
     CheckConstraint(f"metric = '{METRIC}'", name="metric"),
     CheckConstraint("history_half_life > 0", name="history_half_life"),
@@ -312,6 +319,12 @@ models_active_idx = Index(
     models.c.tenant_id,
     unique=True,
     postgresql_where=models.c.state == "active",
+)
+models_trial_idx = Index(
+    "models_trial_idx",
+    models.c.tenant_id,
+    unique=True,
+    postgresql_where=models.c.trial_share.is_not(None),
 )
 
 audit_events = Table(

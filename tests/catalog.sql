@@ -3,7 +3,9 @@ SELECT 'relation', c.relname, c.relkind::text, c.relreplident::text || c.relrows
        || ' ' || coalesce(pg_get_partkeydef(c.oid), ''), obj_description(c.oid, 'pg_class')
 FROM pg_class c WHERE c.relnamespace = 'recs'::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'S')
 UNION ALL
-SELECT 'column', a.attrelid::regclass::text, a.attnum || ' ' || a.attname,
+SELECT 'column', a.attrelid::regclass::text,
+       -- Its place: numbers have gaps where a column was dropped and made again.
+       row_number() OVER (PARTITION BY a.attrelid ORDER BY a.attnum) || ' ' || a.attname,
        format_type(a.atttypid, a.atttypmod) || ' ' || a.attnotnull || ' ' || a.attidentity::text || ' '
        || coalesce((SELECT collname FROM pg_collation WHERE oid = a.attcollation), '') || ' '
        || coalesce(pg_get_expr(d.adbin, d.adrelid), ''), col_description(a.attrelid, a.attnum)

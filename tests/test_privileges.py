@@ -33,8 +33,11 @@ GIVEN = {
 CALLS = {
     "recs_reader": set(),
     "recs_writer": {"record_interaction", "erase_user"},
-    "recs_trainer": {"activate_model", "roll_back_model", "place_items", "refresh_popularity"},
-}
+    "recs_trainer": {
+        "activate_model", "roll_back_model", "start_trial", "stop_trial", "place_items",
+        "refresh_popularity",
+    },
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("role", GIVEN)

@@ -1,18 +1,21 @@
-"""`recs models`: list the versions, flip between them, drop one."""
+"""`recs models`: list the versions, flip between them, try one on some users, drop one."""
 
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from recs.cli.settings import Settings, pass_settings
 
+if TYPE_CHECKING:
+    from recs.training.versions import ModelVersion
+
 
 @click.group()
 def models() -> None:
-    """List, activate, roll back and drop model versions."""
+    """List, activate, try, roll back and drop model versions."""
 
 
 @models.command("list")
@@ -28,7 +31,7 @@ def list_(settings: Settings) -> None:
         ("model_id", "name", "state", "dimension", "recall@20", "popularity", "trained until"),
         [
             (
-                v.model_id, v.name, v.state, v.dimension,
+                v.model_id, v.name, _state(v), v.dimension,
                 _figure(v.metrics, "recall"), _figure(v.metrics, "popularity_recall"),
                 f"{v.trained_until:%Y-%m-%d %H:%M}" if v.trained_until else "",
             )
@@ -61,6 +64,40 @@ def roll_back(settings: Settings) -> None:
     _say_active(settings, model_id)
 
 
+@models.command("start-trial")
+@click.argument("model_id", type=int)
+@click.option(
+    "--share",
+    required=True,
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    help="Of the users, by their ids.",
+)
+@pass_settings
+def start_trial(settings: Settings, model_id: int, share: float) -> None:
+    """Let a version answer a share of the users, the active one the others."""
+    from recs.training import versions
+
+    with settings.engine().begin() as connection:
+        versions.get_version(connection, model_id)
+        versions.start_trial(connection, model_id, share)
+    settings.output.result({"on_trial": model_id, "share": share})
+    settings.output.say(f"model {model_id} answers {share:.1%} of the users")
+
+
+@models.command("stop-trial")
+@pass_settings
+def stop_trial(settings: Settings) -> None:
+    """Let the active version answer all users again."""
+    from recs.training import versions
+
+    with settings.engine().begin() as connection:
+        stopped = versions.stop_trial(connection)
+    settings.output.result({"stopped": stopped})
+    settings.output.say(
+        "no model was on trial" if stopped is None else f"model {stopped} is on trial no more"
+    )
+
+
 @models.command()
 @click.argument("model_id", type=int)
 @pass_settings
@@ -72,6 +109,11 @@ def drop(settings: Settings, model_id: int) -> None:
         versions.drop_version(connection, model_id)
     settings.output.result({"dropped": model_id})
     settings.output.say(f"model {model_id} is gone")
+
+
+def _state(version: ModelVersion) -> str:
+    trial = "" if version.trial_share is None else f", on trial: {version.trial_share:.1%}"
+    return version.state + trial
 
 
 def _say_active(settings: Settings, model_id: int) -> None:

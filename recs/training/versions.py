@@ -42,11 +42,13 @@ class ModelVersion:
     created_at: datetime
     activated_at: datetime | None
     previous_model_id: int | None
+    trial_share: float | None
 
 
 _SELECT = (
     "SELECT model_id, name, state, dimension, metrics, parameters, trained_until, created_at,"
-    " activated_at, previous_model_id FROM recs.models WHERE tenant_id = recs.current_tenant()"
+    " activated_at, previous_model_id, trial_share FROM recs.models"
+    " WHERE tenant_id = recs.current_tenant()"
 )
 
 
@@ -144,6 +146,20 @@ def roll_back(connection: Connection) -> int:
     return int(connection.execute(text("SELECT recs.roll_back_model()")).scalar_one())
 
 
+def start_trial(connection: Connection, model_id: int, share: float) -> None:
+    """Let a version answer a share of the users beside the active one, at the caller's commit."""
+    connection.execute(
+        text("SELECT recs.start_trial(:id, CAST(:share AS real))"),
+        {"id": model_id, "share": share},
+    )
+
+
+def stop_trial(connection: Connection) -> int | None:
+    """Let the active version answer all users again; return the model_id of the other, if any."""
+    stopped: int | None = connection.execute(text("SELECT recs.stop_trial()")).scalar_one()
+    return stopped
+
+
 def lock_placement(connection: Connection) -> None:
     """Wait for placements, erasures and flips of the tenant; keep others out until commit."""
     connection.execute(
@@ -159,7 +175,7 @@ def drop_version(connection: Connection, model_id: int) -> None:
     since who drops a partition has the whole table, and whoever asks stands in line behind.
 
     Raises:
-        BadInput: it is active, or there is none.
+        BadInput: it is active or on trial, or there is none.
         RecsError: its tables were always in use; nothing has changed.
     """
     driver = driver_connection(connection)
@@ -198,17 +214,25 @@ def _try_to_lock(connection: Connection, model_id: int) -> bool:
             connection.execute(
                 text("SELECT FROM recs.models WHERE model_id = :id FOR UPDATE"), {"id": model_id}
             )
-            if get_version(connection, model_id).state == "active":
-                raise BadInput(
-                    f"model {model_id} is active",
-                    hint="activate another first: recs models activate ID",
-                )
+            _require_unused(get_version(connection, model_id))
             _lock_tables(connection)
     except OperationalError as error:
         if isinstance(error.orig, psycopg.errors.LockNotAvailable):
             return False
         raise
     return True
+
+
+def _require_unused(version: ModelVersion) -> None:
+    if version.state == "active":
+        raise BadInput(
+            f"model {version.model_id} is active",
+            hint="activate another first: recs models activate ID",
+        )
+    if version.trial_share is not None:
+        raise BadInput(
+            f"model {version.model_id} is on trial", hint="stop that first: recs models stop-trial"
+        )
 
 
 def _lock_tables(connection: Connection) -> None:

@@ -28,7 +28,7 @@ BEGIN
   UPDATE recs.models m SET state = 'retired'
     WHERE m.tenant_id = v_tenant AND m.model_id = v_active;
   UPDATE recs.models m
-    SET state = 'active', activated_at = now(),
+    SET state = 'active', activated_at = now(), trial_share = NULL,
         previous_model_id = coalesce(v_active, m.previous_model_id)
     WHERE m.tenant_id = v_tenant AND m.model_id = p_model_id;
   PERFORM recs.place_items(p_model_id);
@@ -36,4 +36,4 @@ END
 $$;
 
 COMMENT ON FUNCTION recs.activate_model(bigint) IS
-  'Make a model version the one that serves: one atomic flip, at commit. Items that came after it was trained are placed in it by their content.';
+  'Make a model version the one that serves: one atomic flip, at commit. Items that came after it was trained are placed in it by their content. If it was on trial, that is over; the trial of another goes on.';

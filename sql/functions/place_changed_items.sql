@@ -28,7 +28,7 @@ BEGIN
     IF TG_OP = 'UPDATE' THEN
       FOR v_other IN
         SELECT m.model_id FROM recs.models m
-          WHERE m.tenant_id = v_tenant AND m.state <> 'active' ORDER BY 1
+          WHERE m.tenant_id = v_tenant AND m.state <> 'active' AND m.trial_share IS NULL ORDER BY 1
       LOOP
         EXECUTE format('DELETE FROM recs.item_embeddings e
                         WHERE e.tenant_id = $1 AND e.model_id = %s AND e.item_id = ANY ($2)
@@ -45,6 +45,8 @@ BEGIN
       CONTINUE;
     END IF;
     PERFORM recs.place_items(v_model_id, v_items, v_tenant);
+    PERFORM recs.place_items(m.model_id, v_items, v_tenant)
+      FROM recs.models m WHERE m.tenant_id = v_tenant AND m.trial_share IS NOT NULL;
   END LOOP;
   RETURN NULL;
 END

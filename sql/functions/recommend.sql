@@ -14,6 +14,7 @@ AS $$
 DECLARE
   v_tenant text := recs.current_tenant();
   v_model recs.models;
+  v_trial recs.models;
   v_embedding vector;
   v_stored boolean := true;
   v_items text[] := '{}';
@@ -27,6 +28,10 @@ BEGIN
   -- Most users did nothing since training: their stored sum, if it still fits, is all it takes.
   SELECT * INTO v_model FROM recs.models m WHERE m.tenant_id = v_tenant AND m.state = 'active';
   IF FOUND THEN
+    SELECT * INTO v_trial FROM recs.models m WHERE m.tenant_id = v_tenant AND m.trial_share IS NOT NULL;
+    IF FOUND AND recs.is_in_trial(p_user_id, v_trial.model_id, v_trial.trial_share) THEN
+      v_model := v_trial;
+    END IF;
     EXECUTE format('SELECT recs.%I($1, $2, $3)', 'stored_user_' || v_model.model_id)
       INTO v_embedding USING v_tenant, p_user_id, v_model;
     IF v_embedding IS NULL THEN

@@ -1,4 +1,4 @@
--- recs_trainer: refreshes popularity, activates and rolls back. Publishing a version creates
+-- recs_trainer: refreshes popularity, activates, tries and rolls back. Publishing a version creates
 -- tables, so `recs train` runs as the owner of the schema.
 DO $$
 BEGIN
@@ -7,7 +7,8 @@ BEGIN
     GRANT INSERT, DELETE ON recs.item_popularity TO recs_trainer;
     GRANT INSERT, UPDATE, DELETE ON recs.item_embeddings TO recs_trainer;
     GRANT EXECUTE ON FUNCTION
-      recs.activate_model(bigint), recs.roll_back_model(), recs.place_items(bigint, text[], text),
+      recs.activate_model(bigint), recs.roll_back_model(), recs.start_trial(bigint, real),
+      recs.stop_trial(), recs.place_items(bigint, text[], text),
       recs.refresh_popularity(timestamptz) TO recs_trainer;
   END IF;
 END
