@@ -13,7 +13,7 @@ from recs import Recommender
 from recs.cli import main
 from recs.errors import BadInput, NothingToLearn
 from recs.health import AnnRecall
-from recs.training import evaluation
+from recs.training import evaluation, versions
 from tests import shops
 
 ITEMS, USERS, K = 60, 20, 5
@@ -110,6 +110,24 @@ def test_an_evaluation_leaves_the_database_as_it_was(
     before = contents(engine)
     assert len(before["interactions"]) == 4 * USERS
     evaluation.evaluate(engine, k=K)
+    assert contents(engine) == before
+
+
+def test_a_version_on_trial_has_no_part_in_what_is_said_of_the_active_one(
+    engine: Engine, served: dict[str, list[str]]
+) -> None:
+    shops.record(engine, [(user, items[0]) for user, items in served.items()], before=LATER)
+    vectors = np.random.default_rng(5).normal(size=(ITEMS, 8))
+    other = shops.publish(engine, shops.publication(shops.item_ids(ITEMS), vectors), activate=False)
+    with engine.begin() as connection:
+        versions.start_trial(connection, other, 0.9)
+    lists = Recommender(engine).recommend_many(served, K)
+    assert {u: [row.item_id for row in rows] for u, rows in lists.items()} != {
+        user: items[:K] for user, items in served.items()
+    }
+    before = contents(engine)
+    found = evaluation.evaluate(engine, k=K)
+    assert (found.model_id, found.model.recall) == (1, 1)
     assert contents(engine) == before
 
 

@@ -113,6 +113,7 @@ def evaluate(engine: Engine, *, k: int = 20, users: int = 2000, seed: int = 0) -
                 hint="train on the past: recs train --until TIME; then: recs evaluate",
             )
         try:
+            versions.stop_trial(connection)  # else it would answer some of them
             connection.execute(_FORGET, {"users": judged, "cut": cut})
             connection.execute(text("SELECT recs.refresh_popularity(:cut)"), {"cut": cut})
             return _judge(connection, active.model_id, judged, relevant, cut, k)
