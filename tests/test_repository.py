@@ -13,7 +13,7 @@ from uuid import UUID
 
 import numpy as np
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 from recs import AsyncRecommender, Interaction, Item, Recommender, User
 from recs.errors import BadInput
@@ -152,6 +152,29 @@ def test_an_empty_tenant_is_not_taken_for_the_default_one(recommender: Any) -> N
         recommender(None, tenant_id="")
 
 
+def test_the_tenant_of_a_recommender_ends_with_the_transaction(engine: Engine) -> None:
+    current = text("SELECT recs.current_tenant()")
+    with engine.connect() as connection:
+        for _ in range(2):
+            assert Recommender(connection, tenant_id="another").recommend("u") == []
+            assert connection.scalar(current) == "another"
+            connection.commit()
+            # What the next client of a transaction pooler finds on this server connection.
+            assert connection.scalar(current) == "default"
+
+
+def test_every_user_asked_for_has_a_list_in_the_order_asked(shop: Recommender) -> None:
+    assert list(shop.recommend_many(["z", 5, "a", "z"])) == ["z", "5", "a"]
+    assert shop.recommend_many(["z", "a"], filter={"c": "nothing"}) == {"z": [], "a": []}
+    assert shop.recommend_many([]) == {}
+
+
+def test_of_no_candidates_nothing_is_answered(shop: Recommender) -> None:
+    assert shop.recommend("u", candidates=[]) == []
+    assert shop.recommend_many(["u"], candidates=()) == {"u": []}
+    assert shop.similar_items("a", candidates=iter(())) == []
+
+
 @pytest.mark.parametrize("k", [0, -1, 1001, 99_999_999_999, None, 2.5, True, "10"])
 @pytest.mark.parametrize(
     "call",
@@ -238,6 +261,42 @@ def test_what_json_cannot_say_is_refused_by_its_value(
         shop.recommend("u", filter={"value": value})
     with pytest.raises(BadInput, match=rf"{named}.* is not JSON"):
         shop.upsert_items([Item("good"), Item("bad", attributes={"value": value})])
+
+
+def test_an_item_given_again_is_replaced_in_all_its_columns(
+    shop: Recommender, connection: Connection
+) -> None:
+    query = (
+        "SELECT title, description, attributes, available, content_vector::text"
+        " FROM recs.items WHERE item_id = 'x'"
+    )
+    full = Item("x", "a title", "a text", {"c": 1}, available=False, content_vector=(1, 2))
+    for item, expected in (
+        (full, ("a title", "a text", {"c": 1}, False, "[1,2]")),
+        (Item("x"), ("", "", {}, True, None)),
+        (full, ("a title", "a text", {"c": 1}, False, "[1,2]")),
+    ):
+        assert shop.upsert_items([item]) == 1
+        assert rows(connection, query) == [expected]
+
+
+def test_popular_items_come_by_popularity_and_those_alike_by_id(
+    shop: Recommender, connection: Connection
+) -> None:
+    shop.upsert_items(Item(item) for item in "edc")
+    shop.upsert_users([User("u", "France"), User("v", "Spain")])
+    now = datetime.now(UTC)
+    events = [("u", "d", 1), ("u", "c", 1), ("u", "b", 5), ("v", "b", 5), ("v", "e", 3)]
+    shop.record_interactions(Interaction(u, i, weight=w, occurred_at=now) for u, i, w in events)
+    connection.execute(text("SELECT recs.refresh_popularity()"))
+    found = shop.popular_items(10)
+    assert [(row.item_id, row.support) for row in found] == [
+        ("b", 2), ("e", 1), ("c", 1), ("d", 1),
+    ]  # fmt: skip
+    assert found[0].popularity > found[1].popularity > found[2].popularity == found[3].popularity
+    assert shop.popular_items(3) == found[:3]
+    assert [row.item_id for row in shop.popular_items(10, segment="France")] == ["b", "c", "d"]
+    assert shop.popular_items(10, segment="Peru") == []
 
 
 def test_users_are_inserted_and_replaced(shop: Recommender, connection: Connection) -> None:

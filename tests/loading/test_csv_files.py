@@ -131,3 +131,44 @@ def test_a_row_with_a_nul_in_its_item_is_left_out(catalog: Connection, write: An
     with pytest.raises(BadInput, match="line 3: item_id has a NUL"):
         load_interactions(catalog, path)
     assert load_interactions(catalog, path, on_error="skip").rows == 1
+
+
+@pytest.mark.parametrize("ending", ["", "\n", "\n\n"])
+def test_a_last_row_of_a_wrong_number_of_cells_is_a_bad_row(
+    connection: Connection, write: Any, rows: Any, rejected: Any, ending: str
+) -> None:
+    path = write("a.csv", f"item_id,title\n1,x\n2{ending}")
+    with pytest.raises(BadInput, match="line 3: expected 2 cells, got 1"):
+        load_items(connection, path)
+    report = load_items(connection, path, on_error="skip")
+    assert (report.rows, report.rejected) == (1, 1)
+    assert [reject["line"] for reject in rejected(report.rejects)] == [3]
+    assert rows(ALL) == [("1", "x")]
+
+
+def test_a_file_of_rows_of_a_wrong_number_of_cells_is_an_error(
+    connection: Connection, write: Any
+) -> None:
+    path = write("a.csv", "item_id,title\n1\n2\n")
+    with pytest.raises(BadInput, match="all 2 rows were rejected, the first in line 2"):
+        load_items(connection, path, on_error="skip")
+
+
+def test_a_text_of_three_megabytes_loads_beside_a_byte_that_is_no_utf_8(
+    connection: Connection, tmp_path: Any, rows: Any
+) -> None:
+    long = "é" * 1_500_000
+    (tmp_path / "a.csv").write_bytes(f"item_id,title,x\n1,{long},".encode() + b"\xff\n")
+    load_items(connection, tmp_path / "a.csv")
+    assert rows(ALL) == [("1", long)]
+
+
+def test_a_bad_row_of_several_lines_is_named_by_its_first(
+    connection: Connection, write: Any, rejected: Any
+) -> None:
+    path = write("a.csv", 'item_id,title\n1,x\n,"a\nb\nc"\n"2\n",y,z\n3,\n')
+    report = load_items(connection, path, on_error="skip")
+    assert [(reject["line"], reject["reason"]) for reject in rejected(report.rejects)] == [
+        (3, "item_id is missing"),
+        (6, "expected 2 cells, got 3"),
+    ]

@@ -64,6 +64,7 @@ def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
     (tmp_path / "b.csv").mkdir()
     for name, reason in (
         ("a.xlsx", "unknown kind of file '.xlsx'"),
+        ("a.parquet.gz", "unknown kind of file '.gz'"),
         ("none.csv", "no such file"),
         ("b.csv", "not a file"),
         ("a.parquet", "cannot be read as Parquet"),
@@ -111,6 +112,9 @@ def test_a_quote_left_open_does_not_swallow_the_rest(connection: Connection, wri
     long = write("c.csv", 'item_id,title\n1,a\n2,"open\n' + "3,c\n" * 100_000)
     with pytest.raises(BadInput, match="line 3: a quote is opened and never closed"):
         load_items(connection, long)
+    tabs = write("d.tsv", 'item_id\ttitle\tx\n1\ta, "b"\t\n2\tb\t"open\n3\tc\t\n')
+    with pytest.raises(BadInput, match="line 3: a quote is opened and never closed"):
+        load_items(connection, tabs)
     closed = write("b.csv", 'item_id,title\n1,"a"\n2,"c\n"\n')
     assert load_items(connection, closed).rows == 2
 

@@ -12,7 +12,7 @@ from pyarrow import parquet
 from sqlalchemy import Connection
 
 from recs.errors import BadInput
-from recs.loading import load_interactions
+from recs.loading import load_interactions, load_items
 
 NAN = float("nan")
 
@@ -39,6 +39,19 @@ def test_rejects_are_strict_json(catalog: Connection, tmp_path: Any, kind: str) 
     assert report.rejects is not None
     found = _strict(report.rejects.read_text())
     assert [reject["row"]["weight"] for reject in found] == ["nan", "inf", "-inf"]
+
+
+@pytest.mark.parametrize("depth", range(900, 1000, 5))
+def test_a_bad_row_nested_very_deep_is_rejected_with_its_reason(
+    connection: Connection, write: Any, depth: int
+) -> None:
+    nested = '{"a":' * depth + "1" + "}" * depth
+    lines = f'{{"item_id": "", "attributes": {nested}}}\n{{"item_id": "b"}}\n'
+    report = load_items(connection, write("a.jsonl", lines), on_error="skip")
+    assert (report.rows, report.rejected) == (1, 1)
+    assert report.rejects is not None
+    reject = _strict(report.rejects.read_text())[0]
+    assert reject["reason"].startswith(("item_id is missing", "not JSON"))
 
 
 def test_times_in_nanoseconds_stand_in_the_rejects(catalog: Connection, tmp_path: Any) -> None:

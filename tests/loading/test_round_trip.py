@@ -84,6 +84,8 @@ UUID = uuid4()
         (pa.array(["007", "a b"]), ["007", "a b"]),
         (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"]),
         (pa.array(["x"], pa.large_string()), ["x"]),
+        (pa.array(["x"], pa.string_view()), ["x"]),
+        (pa.array([b"x"], pa.large_binary()), ["x"]),
         (pa.array([UUID.bytes], pa.binary(16)), [str(UUID)]),
         (pa.array([UUID.bytes], pa.uuid()), [str(UUID)]),
         (pa.array([7], pa.decimal128(9, 2)), ["7"]),
@@ -107,6 +109,23 @@ def test_float_ids_in_csv_and_json_lines_are_whole_numbers(
         load_items(connection, tmp_path / name)
     found = [row[0] for row in rows("SELECT item_id FROM recs.items ORDER BY 1")]
     assert found == ["1.0.0", "12", "17850", "3", "v2.0", "x"]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
+def test_a_text_of_three_megabytes_loads(
+    connection: Connection, tmp_path: Path, rows: Any, kind: str
+) -> None:
+    titles = ["a" * 3_000_000, "b", "c" * 3_000_000]
+    table = pa.table({"item_id": ["1", "2", "3"], "title": titles})
+    path = tmp_path / f"a.{kind}"
+    if kind == "parquet":
+        parquet.write_table(table, path)
+    elif kind == "csv":
+        csv.write_csv(table, path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    load_items(connection, path)
+    assert rows("SELECT title FROM recs.items ORDER BY item_id") == [(title,) for title in titles]
 
 
 def test_many_batches_hold_all_rows_once(
