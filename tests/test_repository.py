@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -23,6 +24,10 @@ AN_ID = UUID("00000000-0000-0000-0000-00000000002a")
 
 class Event(StrEnum):
     PURCHASE = "purchase"
+
+
+class OldEvent(str, Enum):  # noqa: UP042 - whose str() is not its value
+    VIEW = "view"
 
 
 @pytest.fixture
@@ -55,9 +60,10 @@ def test_weights_of_several_types_are_recorded_in_one_call(
 def test_types_of_interactions_may_be_of_an_enumeration_beside_text(
     shop: Recommender, connection: Connection
 ) -> None:
-    shop.record_interactions([Interaction("u", "a", Event.PURCHASE), Interaction("u", "b", "view")])
+    types = (Event.PURCHASE, OldEvent.VIEW, "other")
+    shop.record_interactions(Interaction("u", "a", type_) for type_ in types)
     assert rows(connection, "SELECT interaction_type FROM recs.interactions ORDER BY 1") == [
-        ("purchase",), ("view",),
+        ("other",), ("purchase",), ("view",),
     ]  # fmt: skip
 
 
@@ -81,6 +87,7 @@ def test_a_time_without_a_zone_is_utc_whatever_the_sessions_zone_is(
     [
         (Interaction("u", "a", weight="much"), "weight is 'much', expected a number"),  # type: ignore[arg-type]
         (Interaction("u", "a", weight=None), "weight is None, expected a number"),  # type: ignore[arg-type]
+        (Interaction("u", "a", weight=10**400), "weight is 10+, expected a number"),
         (Interaction("u", "a", None), "interaction_type is None, expected text"),  # type: ignore[arg-type]
         (Interaction("u", "a", occurred_at=date(2024, 6, 1)), "expected a datetime"),  # type: ignore[arg-type]
         (Interaction(None, "a"), "an id is None, expected str, int or UUID"),  # type: ignore[arg-type]
@@ -117,7 +124,7 @@ def test_an_id_of_another_type_is_refused(
         call(shop, id_)
 
 
-@pytest.mark.parametrize("text_", ["a\0b", "a\ud800b"])
+@pytest.mark.parametrize("text_", ["a\0b", "a\ud800b", "a" + chr(0xDFFF)])
 @pytest.mark.parametrize(
     "call",
     [
@@ -193,6 +200,12 @@ def test_a_k_that_is_not_1_to_1000_is_refused_by_every_method(
         call(shop, k)
 
 
+def test_a_k_of_1_and_of_1000_is_taken(shop: Recommender) -> None:
+    for k, rows_ in ((1, 1), (1000, 2)):
+        assert len(shop.recommend("u", k)) == rows_
+        assert len(shop.recommend_many(["u"], k)["u"]) == rows_
+
+
 def test_a_k_from_an_array_is_a_number(shop: Recommender) -> None:
     assert len(shop.recommend("u", np.int64(1))) == 1  # type: ignore[arg-type]
 
@@ -251,6 +264,7 @@ def test_attributes_hold_what_json_can_say_and_filters_find_it(
         (Decimal("NaN"), "NaN"),
         (Decimal("sNaN"), "sNaN"),
         (Decimal("-Infinity"), "-Infinity"),
+        (Fraction(10**400, 3), "1000"),
         ({(1, 2): 3}, r"\(1, 2\)"),
     ],
 )
@@ -327,6 +341,7 @@ def test_a_stranger_who_is_given_a_segment_is_shown_what_is_popular_there(
     ("user", "message"),
     [
         (User(None), "an id is None, expected str, int or UUID"),  # type: ignore[arg-type]
+        (User("u", segment=0), "segment is 0, expected text"),  # type: ignore[arg-type]
         (User("u", segment=5), "segment is 5, expected text"),  # type: ignore[arg-type]
         (User("u", attributes=[1]), r"attributes of user 'u' are \[1\], expected a mapping"),  # type: ignore[arg-type]
         (User("u", attributes={"x": float("nan")}), "nan.* is not JSON"),
