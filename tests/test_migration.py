@@ -309,6 +309,17 @@ def test_an_old_pgvector_is_refused(version: str, fits: bool) -> None:
             database._check_pgvector(version, installed=True)
 
 
+def test_it_is_the_pgvector_of_the_database_that_counts_where_it_has_one(dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute("UPDATE pg_extension SET extversion = '0.8.3' WHERE extname = 'vector'")
+        with pytest.raises(ServerUnsuitable, match=r"got 0\.8\.3.*\n.*ALTER EXTENSION vector UP"):
+            database.check_server(connection)
+        connection.rollback()
+        database.check_server(connection)
+    with pytest.raises(ServerUnsuitable, match=r"got 0\.7\.0.*\n.*then: CREATE EXTENSION vector"):
+        database._check_pgvector("0.7.0", installed=False)
+
+
 def test_a_database_that_cannot_be_reached_is_an_error_with_a_remedy() -> None:
     with pytest.raises(ConnectionFailed, match="DATABASE_URL"):
         database.connect("host=/nowhere/at/all connect_timeout=1")

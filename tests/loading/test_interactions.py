@@ -124,6 +124,11 @@ def test_rejects_never_overwrite_the_file(catalog: Connection, write: Any) -> No
     path = write("a.csv", "user_id,item_id\nu,9\nu,1\n")
     with pytest.raises(BadInput, match="rejected rows would overwrite"):
         load_interactions(catalog, path, on_error="skip", rejects=path)
+    link = path.with_name("link.jsonl")
+    link.symlink_to(path)
+    with pytest.raises(BadInput, match="rejected rows would overwrite"):
+        load_interactions(catalog, path, on_error="skip", rejects=link)
+    assert path.read_text() == "user_id,item_id\nu,9\nu,1\n"
 
 
 def test_a_file_of_bad_rows_only_is_an_error(catalog: Connection, write: Any) -> None:
