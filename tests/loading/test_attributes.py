@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from recs.errors import BadInput
 from recs.loading import load_items
 
+VECTORS = "SELECT attributes, content_vector::text FROM recs.items"
 ATTRIBUTES = "SELECT attributes FROM recs.items ORDER BY item_id"
 
 
@@ -148,6 +149,6 @@ def test_a_vector_column_is_an_attribute_too(
     else:
         path.write_text('{"item_id": "a", "content_vector": [1.0, 2.0]}\n')
     load_items(connection, path, attributes=["content_vector"])
-    (found, vector) = rows("SELECT attributes, content_vector::text FROM recs.items")[0]
+    (found, vector) = rows(f"{VECTORS} ORDER BY item_id")[0]
     expected = "[1.0, 2.0]" if kind == "csv" else [1.0, 2.0]
     assert (found, vector) == ({"content_vector": expected}, "[1,2]")
