@@ -172,3 +172,11 @@ def test_a_bad_row_of_several_lines_is_named_by_its_first(
         (3, "item_id is missing"),
         (6, "expected 2 cells, got 3"),
     ]
+
+
+def test_a_file_that_ends_within_a_character_of_a_row_too_long_has_a_bad_row(
+    connection: Connection, tmp_path: Any, rows: Any
+) -> None:
+    (tmp_path / "a.csv").write_bytes(b"item_id,title\n1,x\n2,y,\xc3")
+    assert load_items(connection, tmp_path / "a.csv", on_error="skip").rejected == 1
+    assert rows(ALL) == [("1", "x")]

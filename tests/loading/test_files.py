@@ -91,6 +91,8 @@ def test_a_truncated_file_is_an_error(connection: Connection, tmp_path: Path) ->
     ("name", "content"),
     [
         ("a.csv.gz", "item_id,title\nx,É\n"),
+        ("a.CSV.GZ", "item_id,title\nx,É\n"),
+        ("a.JSONL.Gz", '{"item_id": "x", "title": "É"}\n'),
         ("a.tsv", "item_id\ttitle\nx\tÉ\n"),
         ("a.CSV", "\ufeffitem_id,title\r\nx,É\r\n"),
         ("a.ndjson.gz", '{"item_id": "x", "title": "É"}\n'),
@@ -100,7 +102,8 @@ def test_tabs_gzip_and_byte_order_marks_are_read(
     connection: Connection, tmp_path: Path, rows: Any, name: str, content: str
 ) -> None:
     data = content.encode()
-    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    packed = name.lower().endswith(".gz")
+    (tmp_path / name).write_bytes(gzip.compress(data) if packed else data)
     load_items(connection, tmp_path / name)
     assert rows("SELECT item_id, title FROM recs.items") == [("x", "É")]
 
