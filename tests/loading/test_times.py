@@ -53,6 +53,30 @@ def test_every_compact_date_is_read_as_iso_8601_reads_it(date: Any) -> None:
     assert times(compact, "t").array == times(plain, "t").array
 
 
+def test_blanks_around_a_time_do_no_harm() -> None:
+    array = pa.array([" 2024-01-05", "2024-01-05T00:00:00Z ", " 20240105 ", "1704412800\t"])
+    found = times(array, "t")
+    assert found.faults == {}
+    assert found.array.unique().to_pylist() == [FIFTH]
+
+
+@given(st.integers(21_001_232 * 10**6, 2**31 * 10**6))
+def test_fractions_of_seconds_are_read_to_the_microsecond(micros: int) -> None:
+    seconds, expected = micros / 1e6, EPOCH + timedelta(microseconds=micros)
+    for array in ([seconds], [repr(seconds)], [repr(seconds), "2024-01-05"]):
+        assert times(pa.array(array), "t").array[0].as_py() == expected
+
+
+def test_a_time_that_is_no_text_is_a_fault_by_what_is_wrong_with_it() -> None:
+    found = times(pa.array([b"2024-01-05\0", b"2024\xff", b"", b"2024-01-05"]), "t")
+    assert list(map(found.faults.get, range(4))) == [
+        "t has a NUL character, which PostgreSQL refuses",
+        r"t is b'2024\xff', expected UTF-8",
+        "t is missing",
+        None,
+    ]
+
+
 @pytest.mark.parametrize("seconds", [0, 19_000_100, 21_001_232, 1_577_836_800])
 def test_other_whole_numbers_are_seconds(seconds: int) -> None:
     assert times(pa.array([seconds]), "t").array[0].as_py() == EPOCH + timedelta(seconds=seconds)
