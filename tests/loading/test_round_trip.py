@@ -100,6 +100,27 @@ def test_ids_of_any_type_become_text(
     assert [row[0] for row in rows("SELECT item_id FROM recs.items ORDER BY 1")] == expected
 
 
+def test_a_text_that_a_file_calls_text_stays_as_it_is(
+    connection: Connection, tmp_path: Path, rows: Any
+) -> None:
+    parquet.write_table(pa.table({"item_id": ["42.0", "42"]}), tmp_path / "a.parquet")
+    (tmp_path / "a.jsonl").write_text('{"item_id": "7.0"}\n{"item_id": "7"}\n')
+    for name in ("a.parquet", "a.jsonl"):
+        load_items(connection, tmp_path / name)
+    found = [row[0] for row in rows("SELECT item_id FROM recs.items ORDER BY 1")]
+    assert found == ["42", "42.0", "7", "7.0"]
+
+
+def test_an_id_that_a_float_may_have_lost_digits_of_is_a_bad_row(
+    connection: Connection, tmp_path: Path, rows: Any
+) -> None:
+    table = pa.table({"item_id": [2.0**53 - 1, 2.0**53, -(2.0**53), 1.5]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    report = load_items(connection, tmp_path / "a.parquet", on_error="skip")
+    assert (report.rows, report.rejected) == (1, 3)
+    assert rows("SELECT item_id FROM recs.items") == [(str(2**53 - 1),)]
+
+
 def test_float_ids_in_csv_and_json_lines_are_whole_numbers(
     connection: Connection, tmp_path: Path, rows: Any
 ) -> None:

@@ -38,7 +38,8 @@ def test_eight_digits_are_a_date(array: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "array", [["20240230"], ["20240230", "2024-01-01"], [20241301], [20240105.5]]
+    "array",
+    [["20240230"], ["20240230", "2024-01-01"], [20241301], [20240105.5], [20240001], [20240100]],
 )
 def test_eight_digits_that_are_no_day_of_the_calendar_are_a_fault(array: Any) -> None:
     found = times(pa.array(array), "t")
@@ -51,6 +52,12 @@ def test_eight_digits_that_are_no_day_of_the_calendar_are_a_fault(array: Any) ->
 def test_every_compact_date_is_read_as_iso_8601_reads_it(date: Any) -> None:
     compact, plain = pa.array([int(date.strftime("%Y%m%d"))]), pa.array([date.isoformat()])
     assert times(compact, "t").array == times(plain, "t").array
+
+
+@pytest.mark.parametrize("kind", [pa.date32(), pa.date64()], ids=str)
+def test_a_day_is_the_time_it_begins_at_in_utc(kind: Any) -> None:
+    found = times(pa.array([FIFTH.date()], kind), "t")
+    assert (found.faults, found.array.to_pylist()) == ({}, [FIFTH])
 
 
 def test_blanks_around_a_time_do_no_harm() -> None:
