@@ -180,3 +180,25 @@ def test_a_file_that_ends_within_a_character_of_a_row_too_long_has_a_bad_row(
     (tmp_path / "a.csv").write_bytes(b"item_id,title\n1,x\n2,y,\xc3")
     assert load_items(connection, tmp_path / "a.csv", on_error="skip").rejected == 1
     assert rows(ALL) == [("1", "x")]
+
+
+@pytest.mark.parametrize("column", ["weight", "occurred_at"])
+def test_a_number_with_a_nul_is_a_bad_row_beside_one_that_is_none(
+    catalog: Connection, write: Any, rejected: Any, column: str
+) -> None:
+    path = write("a.csv", f"user_id,item_id,{column}\nu,1,1\nu,1,1\0\nu,1,heavy\n")
+    report = load_interactions(catalog, path, on_error="skip")
+    assert report.rows == 1
+    assert [reject["reason"].partition(",")[0] for reject in rejected(report.rejects)] == [
+        f"{column} has a NUL character",
+        f"{column} is 'heavy'",
+    ]
+
+
+def test_an_availability_with_a_nul_is_a_bad_row(
+    connection: Connection, write: Any, rejected: Any
+) -> None:
+    path = write("a.csv", "item_id,available\n1,no\n2,no\0\n")
+    report = load_items(connection, path, on_error="skip")
+    assert report.rows == 1
+    assert rejected(report.rejects)[0]["reason"].startswith("available has a NUL character")

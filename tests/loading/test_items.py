@@ -63,6 +63,7 @@ BAD_ITEMS = [
     ({"content_vector": [1, float("nan")]}, "content_vector is [1, nan], expected finite numbers"),
     ({"content_vector": [1, 1e39]}, "expected finite numbers"),
     ({"content_vector": "[1, x]"}, "content_vector is '[1, x]', expected a list of numbers"),
+    ({"content_vector": {"x": 1}}, "content_vector is {'x': 1}, expected a list of numbers"),
     ({"content_vector": []}, "expected a list of 1 to 16000 numbers"),
     ({"title": "\ud800"}, "not JSON: 'utf-8' codec can't encode"),
 ]
@@ -107,6 +108,18 @@ def test_vectors_load_from_lists_of_any_float(
     load_items(connection, tmp_path / "a.parquet")
     found = rows("SELECT content_vector::text FROM recs.items ORDER BY item_id")
     assert [json.loads(row[0]) for row in found] == vectors.tolist()
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary()], ids=str)
+def test_vectors_load_from_text(
+    connection: Connection, tmp_path: Any, rows: Any, kind: Any
+) -> None:
+    vectors = pa.array(["[1, 2]", None], pa.string()).cast(kind)
+    table = pa.table({"item_id": ["a", "b"], "content_vector": vectors})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    load_items(connection, tmp_path / "a.parquet")
+    found = rows("SELECT content_vector::text FROM recs.items ORDER BY item_id")
+    assert found == [("[1,2]",), (None,)]
 
 
 def test_a_vector_has_1_to_16000_dimensions_and_a_bad_one_sets_none_for_the_next(

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pyarrow import csv, parquet
 from sqlalchemy import Connection, text
 
+from recs.errors import BadInput
 from recs.loading import load_interactions, load_items
 from recs.loading.targets import Interactions
 
@@ -98,6 +99,13 @@ def test_ids_of_any_type_become_text(
     parquet.write_table(pa.table({"item_id": array}), tmp_path / "a.parquet")
     load_items(connection, tmp_path / "a.parquet")
     assert [row[0] for row in rows("SELECT item_id FROM recs.items ORDER BY 1")] == expected
+
+
+def test_ids_of_bytes_that_are_no_uuid_are_refused(connection: Connection, tmp_path: Path) -> None:
+    table = pa.table({"item_id": pa.array([b"12345678"], pa.binary(8))})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(BadInput, match=r"item_id comes from a column of type fixed_size_binary"):
+        load_items(connection, tmp_path / "a.parquet")
 
 
 def test_a_text_that_a_file_calls_text_stays_as_it_is(
