@@ -202,3 +202,13 @@ def test_an_availability_with_a_nul_is_a_bad_row(
     report = load_items(connection, path, on_error="skip")
     assert report.rows == 1
     assert rejected(report.rejects)[0]["reason"].startswith("available has a NUL character")
+
+
+def test_a_cell_of_more_digits_than_a_number_of_64_bits_is_text_in_attributes(
+    connection: Connection, write: Any, rows: Any
+) -> None:
+    cells = ["9" * 18, "9" * 19, "9" * 5000]
+    path = write("a.csv", "item_id,x\n" + "".join(f"{n},{x}\n" for n, x in enumerate(cells)))
+    load_items(connection, path, attributes=["x"])
+    found = rows("SELECT attributes -> 'x' FROM recs.items ORDER BY item_id")
+    assert [row[0] for row in found] == [int(cells[0]), *cells[1:]]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyarrow import parquet
 from sqlalchemy import Connection
@@ -49,6 +49,8 @@ def test_eight_digits_that_are_no_day_of_the_calendar_are_a_fault(array: Any) ->
 
 
 @given(st.dates(datetime(1900, 1, 1).date(), datetime(2100, 12, 31).date()))
+@example(datetime(1900, 1, 1).date())
+@example(datetime(2100, 12, 31).date())
 def test_every_compact_date_is_read_as_iso_8601_reads_it(date: Any) -> None:
     compact, plain = pa.array([int(date.strftime("%Y%m%d"))]), pa.array([date.isoformat()])
     assert times(compact, "t").array == times(plain, "t").array
@@ -93,6 +95,9 @@ OUTSIDE = [
     pa.array([0, -253402300799]),
     pa.array([0, 253402300800]),
     pa.array([0, 10**13], pa.timestamp("s")),
+    pa.array([0, 253402300800], pa.timestamp("s")),
+    pa.array([0, -62135596801], pa.timestamp("s", "UTC")),
+    pa.array([0, 2932897], pa.int32()).cast(pa.date32()),
     pa.array([0, 10**16], pa.timestamp("ms")),
     pa.array([0, 10**18], pa.timestamp("us", "UTC")),
     pa.array([0, -(10**13)], pa.timestamp("s", "Asia/Tokyo")),
