@@ -54,6 +54,7 @@ def test_what_the_database_says_has_its_own_hint_else_its_detail(dsn):
         ("HINT = 'do that'", "do that"),
         ("DETAIL = 'it is so'", "it is so"),
         ("HINT = 'do that', DETAIL = 'it is so'", "do that"),
+        ("HINT = 'wait', ERRCODE = 'lock_not_available'", "wait"),
         ("HINT = 'ask her', ERRCODE = 'insufficient_privilege'", "ask her"),
     ):
         with psycopg.connect(dsn) as connection, pytest.raises(psycopg.Error) as caught:
