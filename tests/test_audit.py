@@ -154,3 +154,15 @@ def test_the_command_lists_the_latest_events_first(
     what = "as recs_trainer tenant default popularity_half_life: None -> 7"
     assert latest[3:] == what.split()
     assert before[3:] == f"model {published[1]}: two active".split()
+
+
+def test_events_of_another_tenant_are_not_listed(engine: Engine, dsn: str, capsys: Any) -> None:
+    for tenant in ("one", "two"):
+        with engine.begin() as connection:
+            row = {"id": tenant}
+            connection.execute(text("INSERT INTO recs.tenants (tenant_id) VALUES (:id)"), row)
+    for tenant in ("one", "two"):
+        main(["--dsn", dsn, "--tenant", tenant, "--json", "audit"])
+        listed = json.loads(capsys.readouterr().out)
+        assert [(e["subject"], e["subject_id"]) for e in listed] == [("tenants", tenant)]
+    assert events(engine) == []

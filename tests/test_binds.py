@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -81,6 +83,54 @@ def test_an_async_engine_gets_the_rows_that_an_engine_gets(shop: Engine, dsn: st
         found = await mine.similar_items("item-1", **some)
         assert {row.item_id for row in found} == {"item-5", "item-7"}
         assert await mine.popular_items(5) == plain.popular_items(5)
+
+    run(dsn, ask)
+
+
+ANSWERS: list[Callable[[Any], Any]] = [
+    lambda it: it.recommend("v"),
+    lambda it: it.recommend("v", 3),
+    lambda it: it.recommend("v", N),
+    lambda it: it.recommend("v", N, include_seen=True),
+    lambda it: it.recommend("v", N, filter={"colour": "red"}),
+    lambda it: it.recommend("v", N, candidates=["item-8", "item-9"]),
+    lambda it: it.recommend("v", N, exclude=["item-8", "item-9"]),
+    lambda it: it.recommend_many(["v", "u"]),
+    lambda it: it.recommend_many(["v", "u"], 3),
+    lambda it: it.recommend_many(["v", "u"], N),
+    lambda it: it.recommend_many(["v", "u"], N, include_seen=True),
+    lambda it: it.recommend_many(["v", "u"], N, filter={"colour": "red"}),
+    lambda it: it.recommend_many(["v", "u"], N, candidates=["item-8", "item-9"]),
+    lambda it: it.recommend_many(["v", "u"], N, exclude=["item-8", "item-9"]),
+    lambda it: it.similar_items("item-1"),
+    lambda it: it.similar_items("item-1", 3),
+    lambda it: it.similar_items("item-1", N),
+    lambda it: it.similar_items("item-1", N, filter={"colour": "red"}),
+    lambda it: it.similar_items("item-1", N, candidates=["item-8", "item-9"]),
+    lambda it: it.similar_items("item-1", N, exclude=["item-8", "item-9"]),
+    lambda it: it.popular_items(),
+    lambda it: it.popular_items(3),
+    lambda it: it.popular_items(segment="France"),
+    lambda it: it.popular_items(3, segment="France"),
+]
+
+
+def test_every_argument_changes_the_answer_and_an_async_recommender_passes_it_on(
+    shop: Engine, dsn: str
+) -> None:
+    plain = Recommender(shop)
+    plain.upsert_users([User("v", segment="France")])
+    plain.record_interactions([Interaction("v", f"item-{n}") for n in range(3, 8)])
+    plain.record_interactions([Interaction("u", f"item-{n}") for n in range(10, 25)])
+    with shop.begin() as connection:
+        connection.execute(text("SELECT recs.refresh_popularity()"))
+    expected = [answer(plain) for answer in ANSWERS]
+    assert all(expected)
+    assert all(one != other for one, other in combinations(expected, 2))
+
+    async def ask(engine: AsyncEngine) -> None:
+        mine = AsyncRecommender(engine)
+        assert [await answer(mine) for answer in ANSWERS] == expected
 
     run(dsn, ask)
 

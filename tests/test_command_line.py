@@ -13,6 +13,7 @@ from recs import Interaction, Item, Recommender
 from recs.cli import main
 from recs.cli.output import Output
 from recs.cli.steps import training_progress
+from recs.database import REVISION
 
 NOWHERE = ("--dsn", "postgresql://localhost:1/none")
 
@@ -75,6 +76,82 @@ def test_ids_and_titles_are_printed_as_they_are(
     assert lines[0].rstrip() == f"for {awkward}"
     assert any(line.split()[1] == "a" and f" {awkward} " in line for line in lines[2:])
     assert any(f" {awkward} " in line and " plain " in line for line in lines[2:])
+
+
+def test_ids_are_printed_whole_in_a_narrow_terminal(
+    engine: Engine, dsn: str, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    long = "sku-" + "0123456789" * 4
+    Recommender(engine).upsert_items([Item(long)])
+    main(["--dsn", dsn, "recommend", "u"])
+    printed = capsys.readouterr().out
+    assert "…" not in printed
+    rows = printed.splitlines()[2:]
+    start = rows[0].index("sku-")
+    assert "".join(row[start:].split(" ")[0] for row in rows) == long
+
+
+def test_an_error_and_its_hint_are_printed_as_they_are_and_on_one_line_each(
+    dsn: str, capsys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / ("[bold]" + "a long name " * 9)
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "60")
+    with pytest.raises(SystemExit):
+        main(["--dsn", dsn, "load", "items", "[red]none.csv"])
+    assert capsys.readouterr().err.splitlines()[-2:] == [
+        "error: no such file: [red]none.csv",
+        f"hint: paths start from {folder}",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("{colour: red}", "--filter is not JSON"),
+        ("", "--filter is not JSON"),
+        ("[1]", "--filter is a list, expected an object"),
+        ("null", "--filter is a NoneType, expected an object"),
+    ],
+)
+@pytest.mark.parametrize("command", ["recommend", "similar"])
+def test_a_filter_that_is_no_object_is_refused(
+    dsn: str, capsys: Any, command: str, given: str, message: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["--dsn", dsn, command, "u", "--filter", given])
+    assert stopped.value.code == 1
+    printed = capsys.readouterr().err
+    assert f"error: {message}" in printed
+    assert """hint: for example: --filter '{"colour": "red"}'""" in printed
+
+
+def test_a_revision_to_start_from_goes_with_sql_only(capsys: Any) -> None:
+    assert exit_code("migrate", "--from", "0003") == 2
+    assert "--from goes with --sql" in capsys.readouterr().err
+
+
+def test_migrate_says_what_it_did_and_that_there_was_nothing_to_do(
+    empty_dsn: str, capsys: Any
+) -> None:
+    main(["--dsn", empty_dsn, "migrate"])
+    assert f"schema recs: revision none -> {REVISION}" in capsys.readouterr().out
+    main(["--dsn", empty_dsn, "migrate"])
+    assert f"is at revision {REVISION}; nothing to do" in capsys.readouterr().out
+    main(["--dsn", empty_dsn, "migrate", "--json"])
+    assert json.loads(capsys.readouterr().out) == {
+        "before": REVISION, "after": REVISION, "warnings": [],
+    }  # fmt: skip
+
+
+def test_a_version_that_is_not_there_is_named(dsn: str, capsys: Any) -> None:
+    for command in ("activate", "drop"):
+        with pytest.raises(SystemExit) as stopped:
+            main(["--dsn", dsn, "models", command, "99"])
+        assert stopped.value.code == 1
+        assert "99" in capsys.readouterr().err
 
 
 def test_a_file_is_named_as_it_is_while_it_is_loaded(

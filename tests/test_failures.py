@@ -39,6 +39,35 @@ def test_a_machine_of_too_little_memory_is_named_with_what_would_need_less(error
     assert "association_dimension" in str(failure.hint)
 
 
+def test_a_right_that_lacks_is_told_with_who_has_it(dsn):
+    with psycopg.connect(dsn) as connection:
+        connection.execute("SET ROLE recs_reader")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege) as caught:
+            connection.execute("DELETE FROM recs.items")
+    failure = explain(caught.value)
+    assert failure.message == "permission denied for table items"
+    assert failure.hint == "connect as the owner of the schema recs, or be granted"
+
+
+def test_what_the_database_says_has_its_own_hint_else_its_detail(dsn):
+    for raised, hint in (
+        ("HINT = 'do that'", "do that"),
+        ("DETAIL = 'it is so'", "it is so"),
+        ("HINT = 'do that', DETAIL = 'it is so'", "do that"),
+        ("HINT = 'wait', ERRCODE = 'lock_not_available'", "wait"),
+        ("HINT = 'ask her', ERRCODE = 'insufficient_privilege'", "ask her"),
+    ):
+        with psycopg.connect(dsn) as connection, pytest.raises(psycopg.Error) as caught:
+            connection.execute(f"DO $$ BEGIN RAISE 'no' USING {raised}; END $$")
+        failure = explain(caught.value)
+        assert (failure.message, failure.hint) == ("no", hint)
+
+
+def test_optuna_is_of_an_extra_that_needs_the_one_for_training():
+    failure = explain(ModuleNotFoundError("No module named 'optuna'", name="optuna"))
+    assert failure.hint == "pip install 'pgrecs[train,tune]'"
+
+
 def test_a_missing_package_names_the_extra_that_brings_it():
     failure = explain(ModuleNotFoundError("No module named 'pyarrow'", name="pyarrow"))
     assert failure.message == "this needs pyarrow, which is not installed"

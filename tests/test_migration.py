@@ -239,8 +239,13 @@ def test_a_role_that_may_not_create_the_extension_is_told_what_to_do(
             " recs_test_nobody', current_database()); END $$"
         )
         connection.execute("SET ROLE recs_test_nobody")
-        with pytest.raises(ServerUnsuitable, match="CREATE EXTENSION vector"):
+        with pytest.raises(ServerUnsuitable, match="CREATE EXTENSION vector") as caught:
             database.check_server(connection)
+        trusted = "SELECT bool_and(trusted) FROM pg_available_extension_versions"
+        row = connection.execute(f"{trusted} WHERE name = 'vector'".encode()).fetchone()
+        assert row is not None
+        # which CREATE on the database is enough for, and for no other
+        assert ("; or: GRANT CREATE ON DATABASE" in str(caught.value.hint)) is row[0]
         connection.execute("RESET ROLE")
         connection.execute("DROP OWNED BY recs_test_nobody; DROP ROLE recs_test_nobody")
 
@@ -307,6 +312,17 @@ def test_an_old_pgvector_is_refused(version: str, fits: bool) -> None:
     else:
         with pytest.raises(ServerUnsuitable, match=r"got 0\.8\.3.*\n.*ALTER EXTENSION"):
             database._check_pgvector(version, installed=True)
+
+
+def test_it_is_the_pgvector_of_the_database_that_counts_where_it_has_one(dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        connection.execute("UPDATE pg_extension SET extversion = '0.8.3' WHERE extname = 'vector'")
+        with pytest.raises(ServerUnsuitable, match=r"got 0\.8\.3.*\n.*ALTER EXTENSION vector UP"):
+            database.check_server(connection)
+        connection.rollback()
+        database.check_server(connection)
+    with pytest.raises(ServerUnsuitable, match=r"got 0\.7\.0.*\n.*then: CREATE EXTENSION vector"):
+        database._check_pgvector("0.7.0", installed=False)
 
 
 def test_a_database_that_cannot_be_reached_is_an_error_with_a_remedy() -> None:

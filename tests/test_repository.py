@@ -6,14 +6,15 @@ import re
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
+from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 import numpy as np
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 
 from recs import AsyncRecommender, Interaction, Item, Recommender, User
 from recs.errors import BadInput
@@ -23,6 +24,10 @@ AN_ID = UUID("00000000-0000-0000-0000-00000000002a")
 
 class Event(StrEnum):
     PURCHASE = "purchase"
+
+
+class OldEvent(str, Enum):  # noqa: UP042 - whose str() is not its value
+    VIEW = "view"
 
 
 @pytest.fixture
@@ -55,9 +60,10 @@ def test_weights_of_several_types_are_recorded_in_one_call(
 def test_types_of_interactions_may_be_of_an_enumeration_beside_text(
     shop: Recommender, connection: Connection
 ) -> None:
-    shop.record_interactions([Interaction("u", "a", Event.PURCHASE), Interaction("u", "b", "view")])
+    types = (Event.PURCHASE, OldEvent.VIEW, "other")
+    shop.record_interactions(Interaction("u", "a", type_) for type_ in types)
     assert rows(connection, "SELECT interaction_type FROM recs.interactions ORDER BY 1") == [
-        ("purchase",), ("view",),
+        ("other",), ("purchase",), ("view",),
     ]  # fmt: skip
 
 
@@ -81,6 +87,7 @@ def test_a_time_without_a_zone_is_utc_whatever_the_sessions_zone_is(
     [
         (Interaction("u", "a", weight="much"), "weight is 'much', expected a number"),  # type: ignore[arg-type]
         (Interaction("u", "a", weight=None), "weight is None, expected a number"),  # type: ignore[arg-type]
+        (Interaction("u", "a", weight=10**400), "weight is 10+, expected a number"),
         (Interaction("u", "a", None), "interaction_type is None, expected text"),  # type: ignore[arg-type]
         (Interaction("u", "a", occurred_at=date(2024, 6, 1)), "expected a datetime"),  # type: ignore[arg-type]
         (Interaction(None, "a"), "an id is None, expected str, int or UUID"),  # type: ignore[arg-type]
@@ -117,7 +124,7 @@ def test_an_id_of_another_type_is_refused(
         call(shop, id_)
 
 
-@pytest.mark.parametrize("text_", ["a\0b", "a\ud800b"])
+@pytest.mark.parametrize("text_", ["a\0b", "a\ud800b", "a" + chr(0xDFFF)])
 @pytest.mark.parametrize(
     "call",
     [
@@ -152,6 +159,29 @@ def test_an_empty_tenant_is_not_taken_for_the_default_one(recommender: Any) -> N
         recommender(None, tenant_id="")
 
 
+def test_the_tenant_of_a_recommender_ends_with_the_transaction(engine: Engine) -> None:
+    current = text("SELECT recs.current_tenant()")
+    with engine.connect() as connection:
+        for _ in range(2):
+            assert Recommender(connection, tenant_id="another").recommend("u") == []
+            assert connection.scalar(current) == "another"
+            connection.commit()
+            # What the next client of a transaction pooler finds on this server connection.
+            assert connection.scalar(current) == "default"
+
+
+def test_every_user_asked_for_has_a_list_in_the_order_asked(shop: Recommender) -> None:
+    assert list(shop.recommend_many(["z", 5, "a", "z"])) == ["z", "5", "a"]
+    assert shop.recommend_many(["z", "a"], filter={"c": "nothing"}) == {"z": [], "a": []}
+    assert shop.recommend_many([]) == {}
+
+
+def test_of_no_candidates_nothing_is_answered(shop: Recommender) -> None:
+    assert shop.recommend("u", candidates=[]) == []
+    assert shop.recommend_many(["u"], candidates=()) == {"u": []}
+    assert shop.similar_items("a", candidates=iter(())) == []
+
+
 @pytest.mark.parametrize("k", [0, -1, 1001, 99_999_999_999, None, 2.5, True, "10"])
 @pytest.mark.parametrize(
     "call",
@@ -168,6 +198,12 @@ def test_a_k_that_is_not_1_to_1000_is_refused_by_every_method(
 ) -> None:
     with pytest.raises(BadInput, match=f"k is {k!r}, expected 1 to 1000"):
         call(shop, k)
+
+
+def test_a_k_of_1_and_of_1000_is_taken(shop: Recommender) -> None:
+    for k, rows_ in ((1, 1), (1000, 2)):
+        assert len(shop.recommend("u", k)) == rows_
+        assert len(shop.recommend_many(["u"], k)["u"]) == rows_
 
 
 def test_a_k_from_an_array_is_a_number(shop: Recommender) -> None:
@@ -228,6 +264,7 @@ def test_attributes_hold_what_json_can_say_and_filters_find_it(
         (Decimal("NaN"), "NaN"),
         (Decimal("sNaN"), "sNaN"),
         (Decimal("-Infinity"), "-Infinity"),
+        (Fraction(10**400, 3), "1000"),
         ({(1, 2): 3}, r"\(1, 2\)"),
     ],
 )
@@ -238,6 +275,42 @@ def test_what_json_cannot_say_is_refused_by_its_value(
         shop.recommend("u", filter={"value": value})
     with pytest.raises(BadInput, match=rf"{named}.* is not JSON"):
         shop.upsert_items([Item("good"), Item("bad", attributes={"value": value})])
+
+
+def test_an_item_given_again_is_replaced_in_all_its_columns(
+    shop: Recommender, connection: Connection
+) -> None:
+    query = (
+        "SELECT title, description, attributes, available, content_vector::text"
+        " FROM recs.items WHERE item_id = 'x'"
+    )
+    full = Item("x", "a title", "a text", {"c": 1}, available=False, content_vector=(1, 2))
+    for item, expected in (
+        (full, ("a title", "a text", {"c": 1}, False, "[1,2]")),
+        (Item("x"), ("", "", {}, True, None)),
+        (full, ("a title", "a text", {"c": 1}, False, "[1,2]")),
+    ):
+        assert shop.upsert_items([item]) == 1
+        assert rows(connection, query) == [expected]
+
+
+def test_popular_items_come_by_popularity_and_those_alike_by_id(
+    shop: Recommender, connection: Connection
+) -> None:
+    shop.upsert_items(Item(item) for item in "edc")
+    shop.upsert_users([User("u", "France"), User("v", "Spain")])
+    now = datetime.now(UTC)
+    events = [("u", "d", 1), ("u", "c", 1), ("u", "b", 5), ("v", "b", 5), ("v", "e", 3)]
+    shop.record_interactions(Interaction(u, i, weight=w, occurred_at=now) for u, i, w in events)
+    connection.execute(text("SELECT recs.refresh_popularity()"))
+    found = shop.popular_items(10)
+    assert [(row.item_id, row.support) for row in found] == [
+        ("b", 2), ("e", 1), ("c", 1), ("d", 1),
+    ]  # fmt: skip
+    assert found[0].popularity > found[1].popularity > found[2].popularity == found[3].popularity
+    assert shop.popular_items(3) == found[:3]
+    assert [row.item_id for row in shop.popular_items(10, segment="France")] == ["b", "c", "d"]
+    assert shop.popular_items(10, segment="Peru") == []
 
 
 def test_users_are_inserted_and_replaced(shop: Recommender, connection: Connection) -> None:
@@ -268,6 +341,7 @@ def test_a_stranger_who_is_given_a_segment_is_shown_what_is_popular_there(
     ("user", "message"),
     [
         (User(None), "an id is None, expected str, int or UUID"),  # type: ignore[arg-type]
+        (User("u", segment=0), "segment is 0, expected text"),  # type: ignore[arg-type]
         (User("u", segment=5), "segment is 5, expected text"),  # type: ignore[arg-type]
         (User("u", attributes=[1]), r"attributes of user 'u' are \[1\], expected a mapping"),  # type: ignore[arg-type]
         (User("u", attributes={"x": float("nan")}), "nan.* is not JSON"),

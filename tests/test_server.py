@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from recs import server
+from recs.cli.server import _variables
 
 GIB = 1 << 30
 
@@ -144,3 +145,27 @@ def test_finding_the_server_warns_nobody_of_a_missing_runtime_directory() -> Non
     )
     assert found.returncode == 0, found.stderr
     assert "XDG_RUNTIME_DIR" not in found.stderr
+
+
+@pytest.mark.parametrize(
+    ("wanted", "url", "expected"),
+    [
+        (None, None, "postgres"),
+        ("postgresql://postgres@/shop?host=/here", None, "shop"),
+        ("postgresql+psycopg://postgres@/shop?host=/here", "dbname=other host=/here", "shop"),
+        (None, "dbname=other host=/here", "other"),
+        (None, "dbname=other host=/elsewhere", "postgres"),
+        (None, "dbname=other", "postgres"),
+        (None, "host=/here", "postgres"),
+    ],
+)
+def test_psql_opens_the_database_that_is_named_on_the_embedded_server(
+    monkeypatch: pytest.MonkeyPatch, wanted: str | None, url: str | None, expected: str
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    if url is not None:
+        monkeypatch.setenv("DATABASE_URL", url)
+    running = "postgresql://postgres@/postgres?host=/here&port=5433"
+    assert _variables(running, wanted) == {
+        "PGHOST": "/here", "PGPORT": "5433", "PGUSER": "postgres", "PGDATABASE": expected,
+    }  # fmt: skip

@@ -16,6 +16,7 @@ from sqlalchemy import Connection
 from recs.errors import BadInput
 from recs.loading import load_items
 
+VECTORS = "SELECT attributes, content_vector::text FROM recs.items"
 ATTRIBUTES = "SELECT attributes FROM recs.items ORDER BY item_id"
 
 
@@ -30,6 +31,7 @@ ATTRIBUTES = "SELECT attributes FROM recs.items ORDER BY item_id"
         (pa.array([[b"red"], [b"x"]]), [["red"], ["x"]]),
         (pa.array([Decimal("9.99"), Decimal("2.00")]), [9.99, 2]),
         (pa.array([Decimal(10**30), None]), [10**30, ...]),
+        (pa.array([Decimal(2**60 + 1), None]), [2**60 + 1, ...]),
         (pa.array([{"a": Decimal("0.5"), "b": b"x"}] * 2), [{"a": 0.5, "b": "x"}] * 2),
         (pa.array([True, False]), [True, False]),
         (pa.array([date(2024, 1, 5)] * 2), ["2024-01-05"] * 2),
@@ -87,6 +89,34 @@ def test_json_in_a_cell_that_postgresql_refuses_is_a_bad_row(
     assert rows(ATTRIBUTES) == [({"x": "\U0001f600"},)]
 
 
+def test_a_backslash_and_u0000_are_text_where_the_backslash_is_one(
+    connection: Connection, write: Any, rows: Any
+) -> None:
+    lines = [r'{"item_id": "a", "attributes": {"x": "\\u0000", "y": "\\\\u0000"}}',
+             r'{"item_id": "b", "attributes": {"x": "\\\u0000"}}']  # fmt: skip
+    path = write("a.jsonl", "\n".join(lines))
+    with pytest.raises(BadInput, match="line 2: attributes has a NUL"):
+        load_items(connection, path)
+    load_items(connection, path, on_error="skip")
+    assert rows(ATTRIBUTES) == [({"x": r"\u0000", "y": r"\\u0000"},)]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
+def test_an_empty_text_is_no_attribute(
+    connection: Connection, tmp_path: Any, rows: Any, kind: str
+) -> None:
+    table = pa.table({"item_id": ["a", "b"], "x": ["red", ""], "y": ["", None]})
+    path = tmp_path / f"a.{kind}"
+    if kind == "parquet":
+        parquet.write_table(table, path)
+    elif kind == "csv":
+        path.write_text("item_id,x,y\na,red,\nb,,\n")
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    load_items(connection, path, attributes=["x", "y"])
+    assert rows(ATTRIBUTES) == [({"x": "red"},), ({},)]
+
+
 @pytest.mark.parametrize("depth", range(940, 1000, 3))
 def test_attributes_nested_very_deep_load_or_are_a_bad_row(
     connection: Connection, write: Any, rows: Any, depth: int
@@ -119,6 +149,6 @@ def test_a_vector_column_is_an_attribute_too(
     else:
         path.write_text('{"item_id": "a", "content_vector": [1.0, 2.0]}\n')
     load_items(connection, path, attributes=["content_vector"])
-    (found, vector) = rows("SELECT attributes, content_vector::text FROM recs.items")[0]
+    (found, vector) = rows(f"{VECTORS} ORDER BY item_id")[0]
     expected = "[1.0, 2.0]" if kind == "csv" else [1.0, 2.0]
     assert (found, vector) == ({"content_vector": expected}, "[1,2]")

@@ -135,6 +135,7 @@ def test_a_row_with_a_nul_in_its_item_is_left_out(catalog: Connection, write: An
     assert load_interactions(catalog, path, on_error="skip").rows == 1
 
 
+<<<<<<< HEAD
 BLOCK = 64  # bytes, where the reader has 4 MiB
 LONG = [
     pytest.param("L," + "x" * 300 + "\n", id="plain"),
@@ -221,3 +222,84 @@ def test_a_quote_that_is_never_closed_is_an_error_though_bad_rows_are_left_out(
     with pytest.raises(BadInput, match="line 7: a quote is opened and never closed") as caught:
         load_items(connection, path, on_error="skip")
     assert "nothing was loaded" in str(caught.value.hint)
+=======
+@pytest.mark.parametrize("ending", ["", "\n", "\n\n"])
+def test_a_last_row_of_a_wrong_number_of_cells_is_a_bad_row(
+    connection: Connection, write: Any, rows: Any, rejected: Any, ending: str
+) -> None:
+    path = write("a.csv", f"item_id,title\n1,x\n2{ending}")
+    with pytest.raises(BadInput, match="line 3: expected 2 cells, got 1"):
+        load_items(connection, path)
+    report = load_items(connection, path, on_error="skip")
+    assert (report.rows, report.rejected) == (1, 1)
+    assert [reject["line"] for reject in rejected(report.rejects)] == [3]
+    assert rows(ALL) == [("1", "x")]
+
+
+def test_a_file_of_rows_of_a_wrong_number_of_cells_is_an_error(
+    connection: Connection, write: Any
+) -> None:
+    path = write("a.csv", "item_id,title\n1\n2\n")
+    with pytest.raises(BadInput, match="all 2 rows were rejected, the first in line 2"):
+        load_items(connection, path, on_error="skip")
+
+
+def test_a_text_of_three_megabytes_loads_beside_a_byte_that_is_no_utf_8(
+    connection: Connection, tmp_path: Any, rows: Any
+) -> None:
+    long = "é" * 1_500_000
+    (tmp_path / "a.csv").write_bytes(f"item_id,title,x\n1,{long},".encode() + b"\xff\n")
+    load_items(connection, tmp_path / "a.csv")
+    assert rows(ALL) == [("1", long)]
+
+
+def test_a_bad_row_of_several_lines_is_named_by_its_first(
+    connection: Connection, write: Any, rejected: Any
+) -> None:
+    path = write("a.csv", 'item_id,title\n1,x\n,"a\nb\nc"\n"2\n",y,z\n3,\n')
+    report = load_items(connection, path, on_error="skip")
+    assert [(reject["line"], reject["reason"]) for reject in rejected(report.rejects)] == [
+        (3, "item_id is missing"),
+        (6, "expected 2 cells, got 3"),
+    ]
+
+
+def test_a_file_that_ends_within_a_character_of_a_row_too_long_has_a_bad_row(
+    connection: Connection, tmp_path: Any, rows: Any
+) -> None:
+    (tmp_path / "a.csv").write_bytes(b"item_id,title\n1,x\n2,y,\xc3")
+    assert load_items(connection, tmp_path / "a.csv", on_error="skip").rejected == 1
+    assert rows(ALL) == [("1", "x")]
+
+
+@pytest.mark.parametrize("column", ["weight", "occurred_at"])
+def test_a_number_with_a_nul_is_a_bad_row_beside_one_that_is_none(
+    catalog: Connection, write: Any, rejected: Any, column: str
+) -> None:
+    path = write("a.csv", f"user_id,item_id,{column}\nu,1,1\nu,1,1\0\nu,1,heavy\n")
+    report = load_interactions(catalog, path, on_error="skip")
+    assert report.rows == 1
+    assert [reject["reason"].partition(",")[0] for reject in rejected(report.rejects)] == [
+        f"{column} has a NUL character",
+        f"{column} is 'heavy'",
+    ]
+
+
+def test_an_availability_with_a_nul_is_a_bad_row(
+    connection: Connection, write: Any, rejected: Any
+) -> None:
+    path = write("a.csv", "item_id,available\n1,no\n2,no\0\n")
+    report = load_items(connection, path, on_error="skip")
+    assert report.rows == 1
+    assert rejected(report.rejects)[0]["reason"].startswith("available has a NUL character")
+
+
+def test_a_cell_of_more_digits_than_a_number_of_64_bits_is_text_in_attributes(
+    connection: Connection, write: Any, rows: Any
+) -> None:
+    cells = ["9" * 18, "9" * 19, "9" * 5000]
+    path = write("a.csv", "item_id,x\n" + "".join(f"{n},{x}\n" for n, x in enumerate(cells)))
+    load_items(connection, path, attributes=["x"])
+    found = rows("SELECT attributes -> 'x' FROM recs.items ORDER BY item_id")
+    assert [row[0] for row in found] == [int(cells[0]), *cells[1:]]
+>>>>>>> mutants

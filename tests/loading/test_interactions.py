@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import threading
 from typing import Any
 
@@ -123,12 +124,40 @@ def test_rejects_never_overwrite_the_file(catalog: Connection, write: Any) -> No
     path = write("a.csv", "user_id,item_id\nu,9\nu,1\n")
     with pytest.raises(BadInput, match="rejected rows would overwrite"):
         load_interactions(catalog, path, on_error="skip", rejects=path)
+    link = path.with_name("link.jsonl")
+    link.symlink_to(path)
+    with pytest.raises(BadInput, match="rejected rows would overwrite"):
+        load_interactions(catalog, path, on_error="skip", rejects=link)
+    assert path.read_text() == "user_id,item_id\nu,9\nu,1\n"
 
 
 def test_a_file_of_bad_rows_only_is_an_error(catalog: Connection, write: Any) -> None:
     path = write("a.csv", "user_id,item_id\nu,8\nu,9\n")
     with pytest.raises(BadInput, match="all 2 rows were rejected, the first in line 2"):
         load_interactions(catalog, path, on_error="skip")
+
+
+def test_a_row_with_two_faults_is_rejected_for_the_first(
+    catalog: Connection, write: Any, rejected: Any
+) -> None:
+    path = write("a.csv", "user_id,item_id,weight\n,,0\nu,,0\nu,9,0\nu,9,1\nu,1,1\n")
+    report = load_interactions(catalog, path, on_error="skip")
+    assert [reject["reason"] for reject in rejected(report.rejects)] == [
+        "user_id is missing",
+        "item_id is missing",
+        "weight is 0, expected a finite number > 0",
+        "item_id '9' is not in recs.items",
+    ]
+
+
+@pytest.mark.parametrize("column", ["weight", "occurred_at"])
+def test_of_a_long_value_a_message_shows_the_beginning(
+    catalog: Connection, write: Any, column: str
+) -> None:
+    path = write("a.csv", f"user_id,item_id,{column}\nu,1,{'x' * 10_000}\n")
+    with pytest.raises(BadInput, match=rf"line 2: {column} is 'xxxx[x]*\.\., expected") as caught:
+        load_interactions(catalog, path)
+    assert len(caught.value.message.removeprefix(str(path))) < 200
 
 
 def test_a_parquet_row_is_named_by_its_number(
@@ -199,6 +228,26 @@ def test_progress_tells_rows_and_fraction(
         catalog, tmp_path / "a.parquet", on_progress=lambda *state: seen.append(state)
     )
     assert seen == [(4, 0.4), (8, 0.8), (10, 1.0)]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz", "a.jsonl", "a.jsonl.gz"])
+def test_progress_ends_with_all_rows_and_the_whole_file(
+    catalog: Connection, tmp_path: Any, monkeypatch: Any, name: str
+) -> None:
+    monkeypatch.setattr(Interactions, "batch_rows", 1000)
+    monkeypatch.setattr("recs.loading.csv_files._BLOCK", 10_000)
+    lines = [f"user-{user},1" for user in range(10_000)]
+    if ".csv" in name:
+        content = "user_id,item_id\n" + "\n".join(lines)
+    else:
+        content = "".join(f'{{"user_id": {user}, "item_id": 1}}\n' for user in range(10_000))
+    data = content.encode()
+    (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
+    seen: list[tuple[int, float]] = []
+    load_interactions(catalog, tmp_path / name, on_progress=lambda *state: seen.append(state))
+    assert len(seen) > 1
+    assert seen == sorted(seen)
+    assert seen[-1] == (10_000, 1.0)
 
 
 def test_only_items_of_the_own_tenant_are_known(catalog: Connection, write: Any) -> None:

@@ -63,6 +63,7 @@ BAD_ITEMS = [
     ({"content_vector": [1, float("nan")]}, "content_vector is [1, nan], expected finite numbers"),
     ({"content_vector": [1, 1e39]}, "expected finite numbers"),
     ({"content_vector": "[1, x]"}, "content_vector is '[1, x]', expected a list of numbers"),
+    ({"content_vector": {"x": 1}}, "content_vector is {'x': 1}, expected a list of numbers"),
     ({"content_vector": []}, "expected a list of 1 to 16000 numbers"),
     ({"title": "\ud800"}, "not JSON: 'utf-8' codec can't encode"),
 ]
@@ -107,6 +108,63 @@ def test_vectors_load_from_lists_of_any_float(
     load_items(connection, tmp_path / "a.parquet")
     found = rows("SELECT content_vector::text FROM recs.items ORDER BY item_id")
     assert [json.loads(row[0]) for row in found] == vectors.tolist()
+
+
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.binary()], ids=str)
+def test_vectors_load_from_text(
+    connection: Connection, tmp_path: Any, rows: Any, kind: Any
+) -> None:
+    vectors = pa.array(["[1, 2]", None], pa.string()).cast(kind)
+    table = pa.table({"item_id": ["a", "b"], "content_vector": vectors})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    load_items(connection, tmp_path / "a.parquet")
+    found = rows("SELECT content_vector::text FROM recs.items ORDER BY item_id")
+    assert found == [("[1,2]",), (None,)]
+
+
+def test_a_vector_has_1_to_16000_dimensions_and_a_bad_one_sets_none_for_the_next(
+    connection: Connection, write: Any, rows: Any, rejected: Any
+) -> None:
+    lengths = {"long": 16_001, "none": 0, "longest": 16_000, "last": 16_000, "short": 15_999}
+    lines = [{"item_id": name, "content_vector": [1] * n} for name, n in lengths.items()]
+    path = write("a.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    report = load_items(connection, path, on_error="skip")
+    reasons = [reject["reason"] for reject in rejected(report.rejects)]
+    assert ["1 to 16000" in reason for reason in reasons] == [True, True, False]
+    assert "has 15999 dimensions, expected 16000" in reasons[2]
+    assert rows("SELECT item_id FROM recs.items ORDER BY 1") == [("last",), ("longest",)]
+
+
+@pytest.mark.parametrize("kind", ["csv", "jsonl"])
+def test_availability_is_said_in_any_of_its_words(
+    connection: Connection, write: Any, rows: Any, kind: str
+) -> None:
+    true = ["true", "t", "yes", "y", "1", "on", "True", "TRUE", "1.0", ""]
+    false = ["false", "f", "no", "n", "0", "off", "False", "OFF", "0.0"]
+    words = enumerate(true + false)
+    if kind == "csv":
+        content = "item_id,available\n" + "".join(f"{n},{word}\n" for n, word in words)
+    else:
+        content = "".join(f'{{"item_id": {n}, "available": "{word}"}}\n' for n, word in words)
+    load_items(connection, write(f"a.{kind}", content))
+    found = rows("SELECT available FROM recs.items ORDER BY item_id::int")
+    assert [row[0] for row in found] == [True] * len(true) + [False] * len(false)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [pa.array([True, False, None]), pa.array([1, 0, None]), pa.array([1.0, 0.0, None])],
+    ids=lambda array: str(array.type),
+)
+def test_availability_may_be_a_number_and_is_true_where_it_is_missing(
+    connection: Connection, tmp_path: Any, rows: Any, array: Any
+) -> None:
+    parquet.write_table(
+        pa.table({"item_id": [1, 2, 3], "available": array}), tmp_path / "a.parquet"
+    )
+    load_items(connection, tmp_path / "a.parquet")
+    found = rows("SELECT available FROM recs.items ORDER BY item_id")
+    assert found == [(True,), (False,), (True,)]
 
 
 def test_vectors_of_another_dimension_than_the_catalogs_are_refused(

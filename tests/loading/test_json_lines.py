@@ -117,3 +117,44 @@ def test_a_file_without_any_json_object_says_what_its_first_line_is(
     with pytest.raises(BadInput, match=reason) as caught:
         load_items(connection, write("a.jsonl", content), on_error="skip")
     assert "one JSON object a line" in str(caught.value.hint)
+
+
+def test_rejects_stand_in_the_order_of_the_file(
+    catalog: Connection, write: Any, rejected: Any
+) -> None:
+    good = '{"user_id": "u", "item_id": "1"}'
+    lines = ["[1]", good, '{"user_id": "", "item_id": "1"}', "{", '{"user_id": "u"}', "null"]
+    path = write("a.jsonl", "\n".join(lines))
+    report = load_interactions(catalog, path, on_error="skip")
+    assert [reject["line"] for reject in rejected(report.rejects)] == [1, 3, 4, 5, 6]
+    path.write_text("\n".join([good, lines[2], "{"]))
+    with pytest.raises(BadInput, match="line 2: user_id is missing"):
+        load_interactions(catalog, path)
+
+
+@pytest.mark.parametrize("half", [r"\ud83d", r"\uD83D", r"\uDE00", r"\uDe00\uD83d"])
+@pytest.mark.parametrize("key", ["item_id", "title", "colour"])
+def test_half_a_surrogate_pair_is_a_bad_row_and_a_whole_one_a_character(
+    connection: Connection, write: Any, rows: Any, key: str, half: str
+) -> None:
+    bad = {"item_id": "a", "title": "b", "colour": "c"} | {key: "HALF"}
+    good = r'{"item_id": "\uD83D\uDE00", "title": "\ud83d\ude00", "colour": "\uD83d\ude00"}'
+    path = write("a.jsonl", json.dumps(bad).replace("HALF", half) + f"\n{good}\n")
+    with pytest.raises(BadInput, match="line 1"):
+        load_items(connection, path, attributes=["colour"])
+    load_items(connection, path, attributes=["colour"], on_error="skip")
+    found = rows("SELECT item_id, title, attributes FROM recs.items")
+    assert found == [("\U0001f600", "\U0001f600", {"colour": "\U0001f600"})]
+
+
+def test_a_number_of_more_than_64_bits_is_an_id_and_a_weight_but_no_time(
+    catalog: Connection, write: Any, rows: Any
+) -> None:
+    lines = [{"user_id": 2**70, "item_id": 1, "weight": 2**70}, {"user_id": 5, "item_id": 1}]
+    content = "".join(json.dumps(line) + "\n" for line in lines)
+    load_interactions(catalog, write("a.jsonl", content))
+    found = rows("SELECT user_id, weight::float8 FROM recs.interactions ORDER BY user_id")
+    assert found == [(str(2**70), 2.0**70), ("5", 1.0)]
+    late = write("b.jsonl", json.dumps({"user_id": 1, "item_id": 1, "occurred_at": 2**70}))
+    with pytest.raises(BadInput, match="line 1: occurred_at is"):
+        load_interactions(catalog, late)

@@ -55,3 +55,47 @@ def test_columns_that_go_nowhere_are_named(dsn: str, write: Any, capsys: Any) ->
     assert "warning: columns of the file that were not loaded: tittle\n" in capsys.readouterr().err
     main(["--dsn", dsn, "load", "items", str(path), "--json"])
     assert json.loads(capsys.readouterr().out)["ignored"] == ["tittle", "price"]
+
+
+@pytest.mark.parametrize("pair", ["item_id", "item_id=", "=sku", "="])
+def test_a_map_that_names_no_two_columns_is_refused(
+    dsn: str, write: Any, capsys: Any, pair: str
+) -> None:
+    path = write("items.csv", "sku\n1\n")
+    with pytest.raises(SystemExit) as caught:
+        main(["--dsn", dsn, "load", "items", str(path), "--map", pair])
+    assert caught.value.code == 2
+    assert f"{pair!r} is not OURS=FILES" in capsys.readouterr().err
+
+
+def test_a_column_of_the_file_may_have_an_equals_sign(engine: Engine, dsn: str, write: Any) -> None:
+    path = write("items.csv", "a=b,title\n1,One\n")
+    main(["--dsn", dsn, "load", "items", str(path), "--map", "item_id=a=b"])
+    with engine.connect() as connection:
+        assert connection.scalar(text("SELECT item_id FROM recs.items")) == "1"
+
+
+def test_rejected_rows_are_counted_for_people_with_the_file_that_has_them(
+    dsn: str, write: Any, capsys: Any
+) -> None:
+    path = write("[b]items.csv", "item_id\n1\n1\n1\n")
+    main(["--dsn", dsn, "load", "items", str(path), "--on-error", "skip"])
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].startswith("items: 1 rows in ")
+    assert printed[1] == f"2 rows were rejected: {path}.rejects.jsonl"
+
+
+@pytest.mark.parametrize("table", ["items", "users", "interactions"])
+def test_the_planner_knows_a_table_after_its_load(
+    engine: Engine, dsn: str, write: Any, table: str
+) -> None:
+    items = write("items.csv", "item_id\n1\n2\n3\n")
+    main(["--dsn", dsn, "load", "items", str(items)])
+    path = write("a.csv", "user_id,item_id\n1,1\n2,2\n3,3\n")
+    if table != "items":
+        main(["--dsn", dsn, "load", table, str(path)])
+    known = text("SELECT reltuples FROM pg_class WHERE oid = to_regclass(:name)")
+    names = [table] if table != "interactions" else [table, "item_popularity"]
+    with engine.connect() as connection:
+        for name in names:
+            assert connection.scalar(known, {"name": f"recs.{name}"}) == 3, name

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from pyarrow import parquet
 from sqlalchemy import Connection
 
 from recs.errors import BadInput
-from recs.loading import load_interactions
+from recs.loading import load_interactions, load_items
 
 NAN = float("nan")
 
@@ -39,6 +40,19 @@ def test_rejects_are_strict_json(catalog: Connection, tmp_path: Any, kind: str) 
     assert report.rejects is not None
     found = _strict(report.rejects.read_text())
     assert [reject["row"]["weight"] for reject in found] == ["nan", "inf", "-inf"]
+
+
+@pytest.mark.parametrize("depth", range(900, 1000, 5))
+def test_a_bad_row_nested_very_deep_is_rejected_with_its_reason(
+    connection: Connection, write: Any, depth: int
+) -> None:
+    nested = '{"a":' * depth + "1" + "}" * depth
+    lines = f'{{"item_id": "", "attributes": {nested}}}\n{{"item_id": "b"}}\n'
+    report = load_items(connection, write("a.jsonl", lines), on_error="skip")
+    assert (report.rows, report.rejected) == (1, 1)
+    assert report.rejects is not None
+    reject = _strict(report.rejects.read_text())[0]
+    assert reject["reason"].startswith(("item_id is missing", "not JSON"))
 
 
 def test_times_in_nanoseconds_stand_in_the_rejects(catalog: Connection, tmp_path: Any) -> None:
@@ -77,7 +91,11 @@ def test_rejects_of_an_earlier_load_stay_while_nothing_is_loaded(
     assert stale.exists()
 
 
-def test_a_rejects_file_that_is_a_device_stays(catalog: Connection, write: Any) -> None:
+def test_what_is_no_file_stays_where_nothing_was_rejected(
+    catalog: Connection, write: Any, tmp_path: Path
+) -> None:
+    """As /dev/null: not that itself, which would be gone where this is broken."""
+    os.mkfifo(tmp_path / "pipe")
     path = write("a.csv", "user_id,item_id\nu,1\n")
-    load_interactions(catalog, path, on_error="skip", rejects=Path("/dev/null"))
-    assert Path("/dev/null").is_char_device()
+    load_interactions(catalog, path, on_error="skip", rejects=tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo()

@@ -87,6 +87,8 @@ UUID = uuid4()
         (pa.array(["007", "a b"]), ["007", "a b"]),
         (pa.array(["x", "y"]).dictionary_encode(), ["x", "y"]),
         (pa.array(["x"], pa.large_string()), ["x"]),
+        (pa.array(["x"], pa.string_view()), ["x"]),
+        (pa.array([b"x"], pa.large_binary()), ["x"]),
         (pa.array([UUID.bytes], pa.binary(16)), [str(UUID)]),
         (pa.array([UUID.bytes], pa.uuid()), [str(UUID)]),
         (pa.array([7], pa.decimal128(9, 2)), ["7"]),
@@ -128,6 +130,34 @@ def test_a_decimal_with_a_fraction_is_no_id(connection: Connection, tmp_path: Pa
         load_items(connection, tmp_path / "a.parquet")
 
 
+def test_ids_of_bytes_that_are_no_uuid_are_refused(connection: Connection, tmp_path: Path) -> None:
+    table = pa.table({"item_id": pa.array([b"12345678"], pa.binary(8))})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(BadInput, match=r"item_id comes from a column of type fixed_size_binary"):
+        load_items(connection, tmp_path / "a.parquet")
+
+
+def test_a_text_that_a_file_calls_text_stays_as_it_is(
+    connection: Connection, tmp_path: Path, rows: Any
+) -> None:
+    parquet.write_table(pa.table({"item_id": ["42.0", "42"]}), tmp_path / "a.parquet")
+    (tmp_path / "a.jsonl").write_text('{"item_id": "7.0"}\n{"item_id": "7"}\n')
+    for name in ("a.parquet", "a.jsonl"):
+        load_items(connection, tmp_path / name)
+    found = [row[0] for row in rows("SELECT item_id FROM recs.items ORDER BY 1")]
+    assert found == ["42", "42.0", "7", "7.0"]
+
+
+def test_an_id_that_a_float_may_have_lost_digits_of_is_a_bad_row(
+    connection: Connection, tmp_path: Path, rows: Any
+) -> None:
+    table = pa.table({"item_id": [2.0**53 - 1, 2.0**53, -(2.0**53), 1.5]})
+    parquet.write_table(table, tmp_path / "a.parquet")
+    report = load_items(connection, tmp_path / "a.parquet", on_error="skip")
+    assert (report.rows, report.rejected) == (1, 3)
+    assert rows("SELECT item_id FROM recs.items") == [(str(2**53 - 1),)]
+
+
 def test_float_ids_in_csv_and_json_lines_are_whole_numbers(
     connection: Connection, tmp_path: Path, rows: Any
 ) -> None:
@@ -137,6 +167,23 @@ def test_float_ids_in_csv_and_json_lines_are_whole_numbers(
         load_items(connection, tmp_path / name)
     found = [row[0] for row in rows("SELECT item_id FROM recs.items ORDER BY 1")]
     assert found == ["1.0.0", "12", "17850", "3", "v2.0", "x"]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
+def test_a_text_of_three_megabytes_loads(
+    connection: Connection, tmp_path: Path, rows: Any, kind: str
+) -> None:
+    titles = ["a" * 3_000_000, "b", "c" * 3_000_000]
+    table = pa.table({"item_id": ["1", "2", "3"], "title": titles})
+    path = tmp_path / f"a.{kind}"
+    if kind == "parquet":
+        parquet.write_table(table, path)
+    elif kind == "csv":
+        csv.write_csv(table, path)
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in table.to_pylist()))
+    load_items(connection, path)
+    assert rows("SELECT title FROM recs.items ORDER BY item_id") == [(title,) for title in titles]
 
 
 def test_many_batches_hold_all_rows_once(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pyarrow import parquet
 from sqlalchemy import Connection
@@ -38,7 +38,8 @@ def test_eight_digits_are_a_date(array: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    "array", [["20240230"], ["20240230", "2024-01-01"], [20241301], [20240105.5]]
+    "array",
+    [["20240230"], ["20240230", "2024-01-01"], [20241301], [20240105.5], [20240001], [20240100]],
 )
 def test_eight_digits_that_are_no_day_of_the_calendar_are_a_fault(array: Any) -> None:
     found = times(pa.array(array), "t")
@@ -48,9 +49,41 @@ def test_eight_digits_that_are_no_day_of_the_calendar_are_a_fault(array: Any) ->
 
 
 @given(st.dates(datetime(1900, 1, 1).date(), datetime(2100, 12, 31).date()))
+@example(datetime(1900, 1, 1).date())
+@example(datetime(2100, 12, 31).date())
 def test_every_compact_date_is_read_as_iso_8601_reads_it(date: Any) -> None:
     compact, plain = pa.array([int(date.strftime("%Y%m%d"))]), pa.array([date.isoformat()])
     assert times(compact, "t").array == times(plain, "t").array
+
+
+@pytest.mark.parametrize("kind", [pa.date32(), pa.date64()], ids=str)
+def test_a_day_is_the_time_it_begins_at_in_utc(kind: Any) -> None:
+    found = times(pa.array([FIFTH.date()], kind), "t")
+    assert (found.faults, found.array.to_pylist()) == ({}, [FIFTH])
+
+
+def test_blanks_around_a_time_do_no_harm() -> None:
+    array = pa.array([" 2024-01-05", "2024-01-05T00:00:00Z ", " 20240105 ", "1704412800\t"])
+    found = times(array, "t")
+    assert found.faults == {}
+    assert found.array.unique().to_pylist() == [FIFTH]
+
+
+@given(st.integers(21_001_232 * 10**6, 2**31 * 10**6))
+def test_fractions_of_seconds_are_read_to_the_microsecond(micros: int) -> None:
+    seconds, expected = micros / 1e6, EPOCH + timedelta(microseconds=micros)
+    for array in ([seconds], [repr(seconds)], [repr(seconds), "2024-01-05"]):
+        assert times(pa.array(array), "t").array[0].as_py() == expected
+
+
+def test_a_time_that_is_no_text_is_a_fault_by_what_is_wrong_with_it() -> None:
+    found = times(pa.array([b"2024-01-05\0", b"2024\xff", b"", b"2024-01-05"]), "t")
+    assert list(map(found.faults.get, range(4))) == [
+        "t has a NUL character, which PostgreSQL refuses",
+        r"t is b'2024\xff', expected UTF-8",
+        "t is missing",
+        None,
+    ]
 
 
 @pytest.mark.parametrize("seconds", [0, 19_000_100, 21_001_232, 1_577_836_800])
@@ -62,6 +95,9 @@ OUTSIDE = [
     pa.array([0, -253402300799]),
     pa.array([0, 253402300800]),
     pa.array([0, 10**13], pa.timestamp("s")),
+    pa.array([0, 253402300800], pa.timestamp("s")),
+    pa.array([0, -62135596801], pa.timestamp("s", "UTC")),
+    pa.array([0, 2932897], pa.int32()).cast(pa.date32()),
     pa.array([0, 10**16], pa.timestamp("ms")),
     pa.array([0, 10**18], pa.timestamp("us", "UTC")),
     pa.array([0, -(10**13)], pa.timestamp("s", "Asia/Tokyo")),
