@@ -135,7 +135,6 @@ def test_a_row_with_a_nul_in_its_item_is_left_out(catalog: Connection, write: An
     assert load_interactions(catalog, path, on_error="skip").rows == 1
 
 
-<<<<<<< HEAD
 BLOCK = 64  # bytes, where the reader has 4 MiB
 LONG = [
     pytest.param("L," + "x" * 300 + "\n", id="plain"),
@@ -222,7 +221,8 @@ def test_a_quote_that_is_never_closed_is_an_error_though_bad_rows_are_left_out(
     with pytest.raises(BadInput, match="line 7: a quote is opened and never closed") as caught:
         load_items(connection, path, on_error="skip")
     assert "nothing was loaded" in str(caught.value.hint)
-=======
+
+
 @pytest.mark.parametrize("ending", ["", "\n", "\n\n"])
 def test_a_last_row_of_a_wrong_number_of_cells_is_a_bad_row(
     connection: Connection, write: Any, rows: Any, rejected: Any, ending: str
@@ -302,4 +302,3 @@ def test_a_cell_of_more_digits_than_a_number_of_64_bits_is_text_in_attributes(
     load_items(connection, path, attributes=["x"])
     found = rows("SELECT attributes -> 'x' FROM recs.items ORDER BY item_id")
     assert [row[0] for row in found] == [int(cells[0]), *cells[1:]]
->>>>>>> mutants

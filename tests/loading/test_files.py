@@ -115,18 +115,15 @@ def test_a_quote_left_open_does_not_swallow_the_rest(connection: Connection, wri
     long = write("c.csv", 'item_id,title\n1,a\n2,"open\n' + "3,c\n" * 100_000)
     with pytest.raises(BadInput, match="line 3: a quote is opened and never closed"):
         load_items(connection, long)
-<<<<<<< HEAD
     later = write("d.csv", 'item_id,title,x\n1,"a\nb","open\n3,c,\n')
     with pytest.raises(BadInput, match="line 3: a quote is opened and never closed"):
         load_items(connection, later)
     short = write("e.csv", 'item_id,title,x\n1,a,b\n2,"open\n3,c,d\n')
     with pytest.raises(BadInput, match="line 3: a quote is opened and never closed"):
         load_items(connection, short, on_error="skip")
-=======
-    tabs = write("d.tsv", 'item_id\ttitle\tx\n1\ta, "b"\t\n2\tb\t"open\n3\tc\t\n')
+    tabs = write("e.tsv", 'item_id\ttitle\tx\n1\ta, "b"\t\n2\tb\t"open\n3\tc\t\n')
     with pytest.raises(BadInput, match="line 3: a quote is opened and never closed"):
         load_items(connection, tabs)
->>>>>>> mutants
     closed = write("b.csv", 'item_id,title\n1,"a"\n2,"c\n"\n')
     assert load_items(connection, closed).rows == 2
 
