@@ -58,7 +58,8 @@ def health(
     if missed:
         raise ServiceLevelMissed(
             "; ".join(missed),
-            hint="train anew, which builds the index anew: recs train",
+            hint="recs train learns what came since and builds the index anew; lists are slow where"
+            " memory or cores are short",
         )
 
 
