@@ -13,7 +13,7 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from recs import Item, Recommender, audit
+from recs import Item, Recommender, audit, database
 from recs.cli import main
 from recs.errors import BadInput
 from recs.training import versions
@@ -245,6 +245,22 @@ def test_a_trial_is_of_one_tenant(engine: Engine, pair: tuple[int, int]) -> None
         with pytest.raises(DBAPIError, match="tenant acme has no model"):
             versions.start_trial(connection, pair[1], 0.5)
     assert len(on_trial(engine, pair[1])) > 0
+
+
+def test_the_trial_of_another_tenant_answers_nobody_here(
+    engine: Engine, dsn: str, ids: list[str], pair: tuple[int, int]
+) -> None:
+    before = Recommender(engine).recommend_many(serving(engine), 3)
+    with engine.begin() as connection:
+        connection.execute(text("INSERT INTO recs.tenants (tenant_id) VALUES ('acme')"))
+    acme = database.make_engine(dsn, tenant_id="acme")
+    shops.insert_items(engine, N, tenant="acme")
+    shops.record(engine, [("user-0", ids[0])], tenant="acme")
+    publish(acme, ids, 3, activate=True)
+    start(acme, publish(acme, ids, 4), 0.9)
+    assert set(serving(engine).values()) == {pair[0]}
+    assert Recommender(engine).recommend_many(serving(engine), 3) == before
+    acme.dispose()
 
 
 def test_a_trial_is_noted(engine: Engine, pair: tuple[int, int]) -> None:
