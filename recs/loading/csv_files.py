@@ -3,28 +3,22 @@
 from __future__ import annotations
 
 import csv
-import re
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any, TextIO
 
-import numpy as np
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
 from recs.errors import BadInput
-from recs.loading.batches import Reject
-from recs.loading.csv_records import Extent, Records, header_extent
-from recs.loading.fields import Kind
+from recs.loading.csv_batches import CsvBatch, Locator, Unparsable
+from recs.loading.csv_records import Extent, Records, header_extent, unreadable
 from recs.loading.text_files import UNREADABLE, is_packed, is_utf_8, open_bytes, require_utf_8
 
 # A row must fit in a block. pyarrow reads up to 32 blocks ahead of a slow consumer.
 _BLOCK = 4 << 20
-_NUMBER = re.compile(r"-?(0|[1-9]\d{0,17})(\.\d+)?([eE][+-]?\d{1,2})?")
-_WORDS = {"true": True, "false": False}
 
 
 class CsvSource:
@@ -40,8 +34,8 @@ class CsvSource:
     def batches(self, names: Sequence[str], rows: int) -> Iterator[CsvBatch]:
         """Yield blocks of the file as batches."""
         self._require_unique(names)
-        unparsable = _Unparsable()
-        locator = _Locator(self._path, self.columns, self._records(unparsable), unparsable)
+        unparsable = Unparsable()
+        locator = Locator(self._path, self.columns, self._records(unparsable), unparsable)
         start, block = 0, None
         try:
             for block, fraction in self._blocks(names, rows, unparsable):
@@ -52,10 +46,10 @@ class CsvSource:
             if unparsable.waiting:
                 yield CsvBatch(None, start, unparsable, locator, 1.0)
         except (pa.ArrowInvalid, csv.Error, *UNREADABLE) as error:
-            raise _unreadable(self._path, error) from error
+            raise unreadable(self._path, error) from error
 
     def _blocks(
-        self, names: Sequence[str], rows: int, unparsable: _Unparsable
+        self, names: Sequence[str], rows: int, unparsable: Unparsable
     ) -> Iterator[tuple[Any, float]]:
         """Yield blocks, and how much of the file is read; rows too long for one are passed over."""
         # the last column, used or not, tells whether the last quote was closed
@@ -81,10 +75,10 @@ class CsvSource:
                 extent = self._closed(records.extent(record))
                 if extent.size <= _BLOCK:
                     raise
-                unparsable.add_long(record, extent)
+                unparsable.add_long(record, extent, most=_BLOCK)
                 record, offset = record + 1, extent.end
 
-    def _records(self, unparsable: _Unparsable, *, measured: bool = False) -> Records:
+    def _records(self, unparsable: Unparsable, *, measured: bool = False) -> Records:
         return Records(
             self._path,
             self._delimiter,
@@ -97,7 +91,7 @@ class CsvSource:
     def _reader(
         self,
         places: Sequence[int],
-        unparsable: _Unparsable,
+        unparsable: Unparsable,
         record: int,
         offset: int,
         as_latin_1: bool,
@@ -153,7 +147,7 @@ class CsvSource:
             if not has_more:
                 self._closed(header_extent(self._path, self._delimiter))
         except (csv.Error, *UNREADABLE) as error:
-            raise _unreadable(self._path, error) from error
+            raise unreadable(self._path, error) from error
         if not has_more:
             raise BadInput(f"{self._path} is empty", hint="expected a header and at least one row")
         return header, lines
@@ -173,7 +167,7 @@ class CsvSource:
                     hint="rename one of the two",
                 )
 
-    def _require_closed_quote(self, block: Any | None, start: int, unparsable: _Unparsable) -> None:
+    def _require_closed_quote(self, block: Any | None, start: int, unparsable: Unparsable) -> None:
         """Refuse a quote left open at the end: pyarrow takes the rest for one cell."""
         record = start + len(unparsable.waiting) - 1
         if record in unparsable.long:
@@ -190,25 +184,6 @@ class CsvSource:
             f"{self._path}, line {extent.open_line}: a quote is opened and never closed",
             hint='nothing was loaded; close it, or write "" for a quote in a cell',
         )
-
-
-class _Unparsable:
-    """Records that are no rows, until the batch comes that they stand in."""
-
-    def __init__(self) -> None:
-        self.waiting: deque[tuple[int, str]] = deque()
-        self.long: dict[int, Extent] = {}
-        self.count = 0
-
-    def add(self, record: int, reason: str) -> None:
-        self.waiting.append((record, reason))
-        self.count += 1
-
-    def add_long(self, record: int, extent: Extent) -> None:
-        self.long[record] = extent
-        lines = extent.next_line - extent.line
-        quote = f" in {lines} lines: is a quote left open?" if lines > 1 else ""
-        self.add(record, f"the row has {extent.size} bytes, expected at most {_BLOCK}{quote}")
 
 
 class _WholeLineEnds:
@@ -278,104 +253,6 @@ def _bytes_again(block: Any) -> Any:
     return pa.RecordBatch.from_arrays(columns, names=block.schema.names)
 
 
-class CsvBatch:
-    """One block; cells are bytes, and an empty cell is an empty string."""
-
-    def __init__(
-        self,
-        block: Any | None,
-        start: int,
-        unparsable: _Unparsable,
-        locator: _Locator,
-        fraction: float,
-    ) -> None:
-        self._block = block
-        self._start = start
-        self.rows = 0 if block is None else block.num_rows
-        self.fraction = fraction
-        self._locator = locator
-        self._unparsable: dict[int, str] = {}
-        self.end = start + self.rows
-        # the block's records are its rows and the unparsable ones between and before them
-        waiting = unparsable.waiting
-        while waiting and (block is None or waiting[0][0] < self.end):
-            record, reason = waiting.popleft()
-            self._unparsable[record] = reason
-            self.end += 1
-
-    def column(self, name: str) -> Any:
-        """Return the cells as bytes."""
-        assert self._block is not None  # noqa: S101 - a batch of unparsable rows has no columns
-        return self._block.column(name)
-
-    def objects(self, name: str) -> list[Any]:
-        """Return the cells as numbers, booleans and texts; an empty cell is None."""
-        return [_literal(cell) for cell in self.column(name).to_pylist()]
-
-    def misfits(self, name: str, kind: Kind) -> Mapping[int, Any]:  # noqa: ARG002 - a cell is one value
-        """Return none."""
-        return {}
-
-    vectors = objects
-
-    def rejects(self, faults: Mapping[int, str]) -> list[Reject]:
-        """Return rows with the lines they start on."""
-        reasons = self._unparsable
-        if faults:
-            records = np.arange(self._start, self.end)
-            parsed = records[~np.isin(records, list(self._unparsable))]
-            reasons = reasons | {int(parsed[row]): reason for row, reason in faults.items()}
-        return [self._locator.reject(record, reasons[record]) for record in sorted(reasons)]
-
-
-class _Locator:
-    """Find rejected records by number, in ascending order."""
-
-    def __init__(
-        self, path: Path, columns: Sequence[str], records: Records, unparsable: _Unparsable
-    ) -> None:
-        self._path = path
-        self._columns = columns
-        self._records = records
-        self._long = unparsable.long
-
-    def reject(self, record: int, reason: str) -> Reject:
-        if (extent := self._long.get(record)) is not None:
-            return Reject(extent.line, reason, extent.head + "..")
-        try:
-            line, cells = self._records.find(record)
-        except (csv.Error, *UNREADABLE) as error:
-            raise _unreadable(self._path, error) from error
-        same = len(cells) == len(self._columns)
-        return Reject(line, reason, dict(zip(self._columns, cells, strict=True)) if same else cells)
-
-
 def _open_text(path: Path) -> TextIO:
     csv.field_size_limit(max(csv.field_size_limit(), _BLOCK))
     return TextIOWrapper(open_bytes(path), encoding="utf-8-sig", errors="replace", newline="")
-
-
-def _unreadable(path: Path, error: Exception) -> BadInput:
-    return BadInput(
-        f"{path} cannot be read as CSV: {str(error).splitlines()[0]}",
-        hint="expected UTF-8, a header, and every quote closed",
-    )
-
-
-def _literal(cell: bytes) -> Any:
-    """Read a cell as JSON would; what is not a number or boolean there is text ('007' too)."""
-    try:
-        return _literal_text(cell.decode())
-    except UnicodeDecodeError:
-        return cell
-
-
-def _literal_text(cell: str) -> Any:
-    if not cell:
-        return None
-    if cell in _WORDS:
-        return _WORDS[cell]
-    found = _NUMBER.fullmatch(cell)
-    if found is None:
-        return cell
-    return float(cell) if found[2] or found[3] else int(cell)

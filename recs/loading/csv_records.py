@@ -10,6 +10,7 @@ from io import TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
+from recs.errors import BadInput
 from recs.loading.text_files import open_bytes
 
 _BOM = b"\xef\xbb\xbf"
@@ -139,6 +140,14 @@ class Records:
     def __del__(self) -> None:
         # batches are read ahead: the last of them lives longer than the loop that made it
         self.close()
+
+
+def unreadable(path: Path, error: Exception) -> BadInput:
+    """Return the error of a file that is no CSV."""
+    return BadInput(
+        f"{path} cannot be read as CSV: {str(error).splitlines()[0]}",
+        hint="expected UTF-8, a header, and every quote closed",
+    )
 
 
 def header_extent(path: Path, delimiter: str) -> Extent:
