@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
-from statistics import quantiles
+from statistics import fmean, quantiles
 from typing import Any
 
 from sqlalchemy import Connection, text
@@ -21,6 +21,13 @@ class AnnRecall:
     mean: float
     p1: float
     min: float
+
+    @staticmethod
+    def of(values: Sequence[float]) -> AnnRecall | None:
+        """Return it of a value per user; None without users."""
+        if not values:
+            return None
+        return AnnRecall(fmean(values), _percentile(values, 1), min(values))
 
 
 @dataclass(frozen=True)
@@ -101,13 +108,13 @@ def measure(connection: Connection, *, k: int = 10, users: int = 100, seed: int 
     facts = connection.execute(text(_FACTS)).one_or_none()
     if facts is None:
         raise BadInput("no model is active", hint="run: recs train")
-    sample = list(connection.execute(text(_SAMPLE), {"users": users, "seed": seed}).scalars())
+    recalls = _recalls(connection, k=k, users=users, seed=seed)
     return Health(
         **facts._mapping,
         k=k,
-        users=len(sample),
-        ann_recall=ann_recall(connection, k=k, users=users, seed=seed),
-        milliseconds=_latency(connection, sample, k),
+        users=len(recalls),
+        ann_recall=AnnRecall.of(list(recalls.values())),
+        milliseconds=_latency(connection, list(recalls), k),
     )
 
 
@@ -118,8 +125,15 @@ def ann_recall(
 
     In the caller's transaction; reads only.
     """
-    row = connection.execute(text(_ANN_RECALL), {"k": k, "users": users, "seed": seed}).one()
-    return None if row.mean is None else AnnRecall(*row)
+    return AnnRecall.of(list(_recalls(connection, k=k, users=users, seed=seed).values()))
+
+
+def _recalls(connection: Connection, **sample: int) -> dict[str, float]:
+    """Return ann_recall@k by user."""
+    rows = connection.execute(
+        text("SELECT user_id, ann_recall FROM recs.measure_ann_recall(:k, :users, :seed)"), sample
+    )
+    return {row.user_id: row.ann_recall for row in rows}
 
 
 def _latency(connection: Connection, users: Sequence[str], k: int) -> Latency | None:
@@ -131,8 +145,14 @@ def _latency(connection: Connection, users: Sequence[str], k: int) -> Latency | 
         start = time.perf_counter()
         connection.execute(statement, {"user": user, "k": k}).all()
         times.append(1000 * (time.perf_counter() - start))
-    percentiles = quantiles(times * 2, n=100, method="inclusive")  # two points at least
-    return Latency(percentiles[49], percentiles[98])
+    return Latency(_percentile(times, 50), _percentile(times, 99))
+
+
+def _percentile(values: Sequence[float], which: int) -> float:
+    """Interpolate as PostgreSQL's percentile_cont does."""
+    if len(values) == 1:
+        return values[0]
+    return quantiles(values, n=100, method="inclusive")[which - 1]
 
 
 _FACTS = """
@@ -153,17 +173,3 @@ CROSS JOIN LATERAL (
     to_regclass(format('recs.%I', t || '_' || m.model_id)) p
 ) s
 WHERE m.tenant_id = recs.current_tenant() AND m.state = 'active'"""
-
-# Those that recs.measure_ann_recall takes.
-_SAMPLE = """
-SELECT u.user_id
-FROM recs.user_embeddings u
-JOIN recs.models m ON m.tenant_id = u.tenant_id AND m.model_id = u.model_id AND m.state = 'active'
-WHERE u.tenant_id = recs.current_tenant()
-ORDER BY hashtextextended(u.user_id, :seed)
-LIMIT :users"""
-
-_ANN_RECALL = """
-SELECT avg(ann_recall) AS mean, percentile_cont(0.01) WITHIN GROUP (ORDER BY ann_recall) AS p1,
-  min(ann_recall) AS min
-FROM recs.measure_ann_recall(:k, :users, :seed)"""

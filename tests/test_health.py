@@ -122,6 +122,23 @@ def test_without_an_active_model_there_is_nothing_to_measure(engine: Engine) -> 
         assert ann_recall(connection) is None
 
 
+def test_mean_and_percentile_of_recall_are_those_of_postgresql(engine: Engine) -> None:
+    values = [1.0] * 60 + [0.9] * 7 + [0.2, 0.5]
+    with engine.connect() as connection:
+        expected = connection.execute(
+            text(
+                "SELECT avg(v), percentile_cont(0.01) WITHIN GROUP (ORDER BY v), min(v)"
+                " FROM unnest(CAST(:values AS float8[])) v"
+            ),
+            {"values": values},
+        ).one()
+    of = AnnRecall.of(values)
+    assert of is not None
+    assert (of.mean, of.p1, of.min) == pytest.approx(tuple(expected))
+    assert AnnRecall.of([0.7]) == AnnRecall(0.7, 0.7, 0.7)
+    assert AnnRecall.of([]) is None
+
+
 @pytest.mark.parametrize(
     ("level", "missed"),
     [
