@@ -10,18 +10,20 @@ DECLARE
   v_indexed text;  -- the distance by which the index is ordered
   v_exact text := 'v.embedding <#> p_embedding';
   v_vectors text := 'recs.item_embeddings v';
-  v_matching text := 'recs.matching_items(p_filter, p_candidates) m (item_id)
+  v_matching text := '(SELECT recs.matching_items(p_filter, NULL) WHERE p_candidates IS NULL
+                    UNION ALL
+                    SELECT DISTINCT unnest(p_candidates)) m (item_id)
               JOIN recs.item_embeddings v USING (item_id)';
-  v_candidates text := '(SELECT DISTINCT u.item_id FROM unnest(p_candidates) u (item_id)) c
+  v_candidates text := '(SELECT DISTINCT u.item_id FROM unnest(v_candidates) u (item_id)) c
               JOIN recs.item_embeddings v USING (item_id)';
   v_join text := 'JOIN recs.items i ON i.tenant_id = p_tenant_id AND i.item_id = e.item_id
         WHERE i.available AND (p_filter IS NULL OR i.attributes @> p_filter)
           AND (p_candidates IS NULL OR e.item_id IN (SELECT unnest(p_candidates)))';
-  v_matched text := 'WHERE true';  -- available and passing the filter already
   -- Where so many of the nearest are looked at in vain, the filter is strict.
   v_nearest text := 'ORDER BY distance
               LIMIT CASE WHEN p_filter IS NOT NULL OR p_candidates IS NOT NULL
                 THEN greatest(500, 20 * p_k) END';
+  v_sorted text := 'ORDER BY distance OFFSET 0';
   v_learned_nearest text := v_nearest;
   v_search text := $search$
         SELECT e.item_id, e.embedding, e.distance
@@ -69,9 +71,12 @@ DECLARE
     SELECT FROM recs.item_embeddings e
     WHERE e.model_id = %1$s AND e.tenant_id = p_tenant_id AND e.source = 'content'
     OFFSET 1000);
-  -- So few that under k of them are expected among the nearest that are looked at.
-  v_few_candidates boolean := coalesce(
-    cardinality(p_candidates) * greatest(500, 20 * p_k)::bigint < p_k * %9$s::bigint, false);
+  -- So few that under k of them are expected among the nearest that are looked at are compared one by
+  -- one. Of what passes a filter no more than a thousand are looked up to know.
+  v_few bigint := (p_k * %9$s::bigint - 1) / greatest(500, 20 * p_k);
+  v_candidates text[] := CASE WHEN p_candidates IS NULL AND p_filter IS NOT NULL
+    THEN recs.few_matching_items(p_filter, least(v_few, 1000)::integer) ELSE p_candidates END;
+  v_few_candidates boolean := coalesce(cardinality(v_candidates) <= v_few, false);
 BEGIN
   RETURN QUERY
     -- Learned items and new ones have an index each: placed by content alone, new ones lie so
@@ -125,13 +130,13 @@ $create$, p_model_id,
                 AND NOT v_few_candidates $$ || v_nearest, v_vectors, v_join),
     -- In order of distance first: only what comes near enough is joined.
     format(v_search, p_model_id, v_exact, $$v.source = 'content' AND v_few_new
-                AND NOT v_few_candidates ORDER BY distance OFFSET 0$$, v_vectors, v_join),
+                AND NOT v_few_candidates $$ || v_sorted, v_vectors, v_join),
     format(v_search, p_model_id, v_exact, $$v.source = 'interactions' AND NOT v_few_candidates
-                AND (SELECT count(*) FROM learned) < p_k$$, v_matching, v_matched),
+                AND (SELECT count(*) FROM learned) < p_k $$ || v_sorted, v_matching, v_join),
     format(v_search, p_model_id, v_exact, $$v.source = 'content' AND NOT v_few_new
-                AND NOT v_few_candidates AND (SELECT count(*) FROM new) < p_k$$, v_matching, v_matched),
-    format(v_search, p_model_id, v_exact, $$v_few_candidates
-              ORDER BY distance OFFSET 0$$, v_candidates, v_join),
+                AND NOT v_few_candidates AND (SELECT count(*) FROM new) < p_k $$ || v_sorted,
+      v_matching, v_join),
+    format(v_search, p_model_id, v_exact, 'v_few_candidates ' || v_sorted, v_candidates, v_join),
     v_learned),
     'The items of model version ' || p_model_id || ' nearest to a user vector; made by recs.create_serving_function.');
 END

@@ -245,6 +245,48 @@ def test_what_passes_a_strict_filter_is_looked_up(
 @pytest.mark.parametrize("role", ["recs_reader", "none"])
 @pytest.mark.parametrize(
     "function",
+    ["recommend('user-1', %s, p_filter => %s)", "similar_items('item-1', %s, p_filter => %s)"],
+)
+@pytest.mark.parametrize(("colour", "searched"), [("gold", False), ("red", True)])
+def test_a_filter_is_answered_by_the_graph_or_by_what_passes_and_not_by_both(
+    explained: Explained, shop_dsn: str, role: str, function: str, colour: str, searched: bool
+) -> None:
+    with explained.acting_as(role):
+        plans = explained.plans(f"SELECT * FROM recs.{function}", K, f'{{"colour": "{colour}"}}')
+    assert plans[-1]["Plan"]["Actual Rows"] == K
+    index = f"item_embeddings_{model_id(shop_dsn)}_embedding_idx"
+    assert bool(scans_of(plans, index)) == searched, json.dumps(plans, indent=1)
+    assert bool(scans_of(plans, "items_attributes_idx")) != searched, json.dumps(plans, indent=1)
+
+
+def test_of_many_candidates_that_the_graph_misses_only_the_nearest_are_joined(
+    explained: Explained, shop_dsn: str
+) -> None:
+    candidates = [f"item-{n}" for n in range(ITEMS // 2)]
+    plans = explained.plans(
+        "SELECT * FROM recs.recommend('user-1', %s, p_candidates => %s, p_exclude => %s)",
+        K, candidates, candidates[K:],
+    )  # fmt: skip
+    index = f"item_embeddings_{model_id(shop_dsn)}_embedding_idx"
+    assert scans_of(plans, index), json.dumps(plans, indent=1)
+    joined = [node for node in nodes(plans) if node.get("Relation Name") == "items"]
+    assert sum(map(rows_read, joined)) < NEW, json.dumps(plans, indent=1)
+
+
+def test_what_is_left_out_does_not_make_a_filter_strict(explained: Explained) -> None:
+    # A third of the catalog passes, and more best sellers are excluded than are walked.
+    plans = explained.plans(
+        "SELECT * FROM recs.recommend('stranger', %s, p_filter => %s, p_exclude =>"
+        " ARRAY(SELECT item_id FROM recs.popular_items ORDER BY popularity DESC LIMIT 2000))",
+        K, '{"colour": "red"}',
+    )  # fmt: skip
+    assert plans[-1]["Plan"]["Actual Rows"] == K
+    assert not scans_of(plans, "items_attributes_idx"), json.dumps(plans, indent=1)
+
+
+@pytest.mark.parametrize("role", ["recs_reader", "none"])
+@pytest.mark.parametrize(
+    "function",
     [
         "recommend('user-1', %s, p_candidates => %s)",
         "recommend('stranger', %s, p_candidates => %s)",
