@@ -96,6 +96,8 @@ def _measure(
                 clocks.time("user_vector", queries.user_vector, user)
             for n in range(options.others):
                 clocks.time("similar_items", queries.similar_items, f"item-{n}")
+                basket = [f"item-{n * 10 + j}" for j in range(5)]
+                clocks.time("recommend_for_items, 5 items", queries.recommend_for_items, basket)
                 clocks.time("recommend, stranger", queries.recommend, f"stranger-{n}")
                 clocks.time("recommend, 5 new events", queries.recommend, f"newcomer-{n}")
             asking = {name: queries.filtered(passing) for name, passing in FILTERS.items()}
@@ -167,6 +169,10 @@ class Queries:
     def similar_items(self, item_id: str) -> list[Any]:
         """Call recs.similar_items."""
         return self._run("SELECT * FROM recs.similar_items(%s, %s)", [item_id, self._k])
+
+    def recommend_for_items(self, item_ids: list[str]) -> list[Any]:
+        """Call recs.recommend_for_items."""
+        return self._run("SELECT * FROM recs.recommend_for_items(%s, %s)", [item_ids, self._k])
 
     def _run(self, statement: Any, parameters: Sequence[Any]) -> list[Any]:
         return self._cursor.execute(statement, parameters, prepare=True).fetchall()

@@ -60,6 +60,22 @@ class AsyncRecommender:
             )
         )  # fmt: skip
 
+    async def recommend_for_items(
+        self,
+        item_ids: Iterable[Id],
+        k: int = 10,
+        *,
+        filter: Mapping[str, Any] | None = None,
+        candidates: Iterable[Id] | None = None,
+        exclude: Iterable[Id] | None = None,
+    ) -> list[Recommendation]:
+        """See `Recommender.recommend_for_items`."""
+        return await self._run(
+            lambda sync: sync.recommend_for_items(
+                item_ids, k, filter=filter, candidates=candidates, exclude=exclude
+            )
+        )
+
     async def similar_items(
         self,
         item_id: Id,

@@ -67,6 +67,12 @@ _RECOMMEND_MANY = text(
     " p_candidates => CAST(:candidates AS text[]), p_exclude => CAST(:exclude AS text[]))"
     " ORDER BY user_id, rank"
 )
+_RECOMMEND_FOR_ITEMS = text(
+    "SELECT * FROM recs.recommend_for_items(p_item_ids => CAST(:item_ids AS text[]), p_k => :k,"
+    " p_filter => CAST(:filter AS jsonb),"
+    " p_candidates => CAST(:candidates AS text[]), p_exclude => CAST(:exclude AS text[]))"
+    " ORDER BY rank"
+)
 _SIMILAR_ITEMS = text(
     "SELECT * FROM recs.similar_items(p_item_id => :item_id, p_k => :k,"
     " p_filter => CAST(:filter AS jsonb),"
@@ -181,6 +187,27 @@ class Recommender:
         for row in rows:
             answer[row.user_id].append(_recommendation(row))
         return answer
+
+    def recommend_for_items(
+        self,
+        item_ids: Iterable[Id],
+        k: int = 10,
+        *,
+        filter: Mapping[str, Any] | None = None,
+        candidates: Iterable[Id] | None = None,
+        exclude: Iterable[Id] | None = None,
+    ) -> list[Recommendation]:
+        """Return the k best items beside those of a basket, best first. Reads only.
+
+        They are what `recommend` would answer a new user who had chosen these items now. What is
+        not in the catalog is passed over; without any item the answer is a stranger's. `filter`,
+        `candidates` and `exclude` are those of `recommend`.
+        """
+        parameters = {
+            "item_ids": id_texts("item_ids", item_ids), "k": row_count(k),
+            **_eligible(filter, candidates, exclude),
+        }  # fmt: skip
+        return [_recommendation(row) for row in self._rows(_RECOMMEND_FOR_ITEMS, parameters)]
 
     def similar_items(
         self,

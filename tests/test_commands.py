@@ -94,6 +94,10 @@ def test_recommend_and_similar_print_the_rows_of_the_database(
     assert ask("similar", "item-1", "--k", "3") == [
         asdict(row) for row in shop.similar_items("item-1", 3)
     ]
+    basket = ("item-3", "item-4")
+    assert [row["item_id"] for row in ask("recommend-for-items", *basket, *both)] == ["item-1"]
+    asked = ask("recommend-for-items", *basket, "--k", "3", "--filter", json.dumps(red))
+    assert asked == [asdict(row) for row in shop.recommend_for_items(basket, 3, filter=red)]
 
 
 @pytest.fixture

@@ -99,6 +99,7 @@ class Shop:
             )
         for item in ("item-5", "new-1"):
             found[f"like {item}"] = ask.similar_items(item, N)
+            found[f"beside {item}"] = ask.recommend_for_items([item, "item-6"], N)
         for segment in ("", "north", "south"):
             found[f"popular {segment}"] = ask.popular_items(2 * N, segment=segment)
         found["new"] = self.run(

@@ -114,6 +114,7 @@ def test_ids_are_text_whole_numbers_and_uuids(shop: Recommender, connection: Con
         lambda shop, id_: shop.recommend(id_),
         lambda shop, id_: shop.recommend_many(["u", id_]),
         lambda shop, id_: shop.similar_items(id_),
+        lambda shop, id_: shop.recommend_for_items(["a", id_]),
         lambda shop, id_: shop.upsert_items([Item(id_)]),
     ],
 )
@@ -145,6 +146,8 @@ def test_text_that_postgresql_cannot_hold_is_refused_by_its_value(
 def test_one_text_is_not_taken_for_many_ids(shop: Recommender, user_ids: Any) -> None:
     with pytest.raises(BadInput, match=rf"user_ids is {user_ids!r}, expected ids"):
         shop.recommend_many(user_ids)
+    with pytest.raises(BadInput, match=rf"item_ids is {user_ids!r}, expected ids"):
+        shop.recommend_for_items(user_ids)
 
 
 @pytest.mark.parametrize("tenant_id", [AN_ID, 7])
@@ -180,6 +183,7 @@ def test_of_no_candidates_nothing_is_answered(shop: Recommender) -> None:
     assert shop.recommend("u", candidates=[]) == []
     assert shop.recommend_many(["u"], candidates=()) == {"u": []}
     assert shop.similar_items("a", candidates=iter(())) == []
+    assert shop.recommend_for_items(["a"], candidates=[]) == []
 
 
 @pytest.mark.parametrize("k", [0, -1, 1001, 99_999_999_999, None, 2.5, True, "10"])
@@ -190,6 +194,7 @@ def test_of_no_candidates_nothing_is_answered(shop: Recommender) -> None:
         lambda shop, k: shop.recommend_many(["u"], k),
         lambda shop, k: shop.recommend_many([], k),
         lambda shop, k: shop.similar_items("a", k),
+        lambda shop, k: shop.recommend_for_items(["a"], k),
         lambda shop, k: shop.popular_items(k),
     ],
 )
@@ -216,8 +221,9 @@ def test_a_filter_that_is_no_mapping_is_refused(shop: Recommender, filter_: Any)
         with pytest.raises(BadInput, match="expected a mapping") as caught:
             call("a", filter=filter_)
         assert repr(filter_) in caught.value.message
-    with pytest.raises(BadInput, match="expected a mapping"):
-        shop.recommend_many(["u"], filter=filter_)
+    for of_many in (shop.recommend_many, shop.recommend_for_items):
+        with pytest.raises(BadInput, match="expected a mapping"):
+            of_many(["a"], filter=filter_)
 
 
 def test_a_list_is_filtered_by_a_list_of_what_it_has(shop: Recommender) -> None:

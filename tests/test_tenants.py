@@ -93,6 +93,7 @@ def test_a_filter_finds_nothing_of_another_tenant(
             reader.recommend("u", 20, filter=strict),
             reader.recommend("stranger", 20, filter=strict),
             reader.similar_items("item-1", 20, filter=strict),
+            reader.recommend_for_items(["item-1"], 20, filter=strict),
         ):
             expected = set() if "only" in strict else {"a-0", "a-1", "a-2"}
             assert {row.item_id for row in rows} == expected

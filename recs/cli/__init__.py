@@ -21,6 +21,7 @@ _COMMANDS = {
     "models": "recs.cli.models:models",
     "popular": "recs.cli.recommend:popular",
     "recommend": "recs.cli.recommend:recommend",
+    "recommend-for-items": "recs.cli.recommend:recommend_for_items",
     "server": "recs.cli.server:server",
     "similar": "recs.cli.recommend:similar",
     "train": "recs.cli.train:train",

@@ -1,4 +1,4 @@
-"""`recs recommend`, `recs similar` and `recs popular`: ask, from the command line."""
+"""`recs recommend`, `recommend-for-items`, `similar` and `popular`: ask, from the command line."""
 
 from __future__ import annotations
 
@@ -53,6 +53,28 @@ def recommend(
     settings.output.result({user: [asdict(row) for row in rows] for user, rows in answers.items()})
     for user, rows in answers.items():
         _print(settings, engine, f"for {user}", rows)
+
+
+@click.command()
+@click.argument("item_ids", nargs=-1, required=True)
+@click.option("--k", default=10, show_default=True, type=K, help="How many items.")
+@eligible
+@pass_settings
+def recommend_for_items(
+    settings: Settings,
+    item_ids: tuple[str, ...],
+    k: int,
+    filter_: str | None,
+    candidates: tuple[str, ...],
+    exclude: tuple[str, ...],
+) -> None:
+    """Print the k best items beside those of a basket."""
+    engine = settings.engine()
+    rows = Recommender(engine, tenant_id=settings.tenant_id).recommend_for_items(
+        item_ids, k, filter=parse_filter(filter_), candidates=candidates or None, exclude=exclude
+    )
+    settings.output.result([asdict(row) for row in rows])
+    _print(settings, engine, f"beside {', '.join(item_ids)}", rows)
 
 
 @click.command()

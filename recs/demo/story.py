@@ -279,6 +279,11 @@ def statements_to_try(story: Story) -> tuple[str, ...]:
             story.event.user_id,
         ),
         _statement("SELECT * FROM recs.similar_items({}, {});", story.event.item_id, 5),
+        _statement(
+            "SELECT * FROM recs.recommend_for_items(ARRAY[{}, {}], 5);",
+            story.event.item_id,
+            story.event.answers[0].item_id,
+        ),
         "SELECT item_id, title, popularity, support FROM recs.popular_items\n"
         "WHERE segment = '' ORDER BY popularity DESC LIMIT 5;",
     )

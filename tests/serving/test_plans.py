@@ -194,7 +194,11 @@ def test_recommend_searches_the_versions_own_index(explained: Explained, shop_ds
     assert_reads_few(plans, index=index, rows=NEW)
 
 
-ASKING = ["recommend('user-1', %s)", "similar_items('item-1', %s)"]
+ASKING = [
+    "recommend('user-1', %s)",
+    "similar_items('item-1', %s)",
+    "recommend_for_items('{item-1,item-2}', %s)",
+]
 
 
 @pytest.mark.parametrize("function", ASKING)
@@ -347,10 +351,11 @@ def test_a_new_user_is_folded_in_by_indexes(explained: Explained, shop_dsn: str)
     assert_reads_few(plans, index=index, rows=NEW)
 
 
-def test_similar_items_are_searched_by_the_versions_own_index(
-    explained: Explained, shop_dsn: str
+@pytest.mark.parametrize("function", ASKING[1:])
+def test_items_beside_others_are_searched_by_the_versions_own_index(
+    explained: Explained, shop_dsn: str, function: str
 ) -> None:
-    plans = explained.plans("SELECT * FROM recs.similar_items('item-1', %s)", K)
+    plans = explained.plans(f"SELECT * FROM recs.{function}", K)
     index = f"item_embeddings_{model_id(shop_dsn)}_embedding_idx"
     assert_reads_few(plans, index=index, rows=NEW)
 

@@ -184,7 +184,11 @@ def test_a_k_out_of_range_is_refused_with_its_value(engine: Engine, k: int) -> N
 @pytest.mark.parametrize("filter_", ["[]", "7", '"red"', "null"])
 def test_a_filter_that_is_no_object_is_refused_with_its_value(engine: Engine, filter_: str) -> None:
     shops.insert_items(engine, 2)
-    for call in ("recommend('nobody', p_filter => :f)", "similar_items('item-1', p_filter => :f)"):
+    for call in (
+        "recommend('nobody', p_filter => :f)",
+        "similar_items('item-1', p_filter => :f)",
+        "recommend_for_items('{item-1}', p_filter => :f)",
+    ):
         with engine.connect() as connection, pytest.raises(DBAPIError) as caught:
             connection.execute(text(f"SELECT * FROM recs.{call}"), {"f": filter_})
         assert isinstance(caught.value.orig, psycopg.errors.InvalidParameterValue)

@@ -71,7 +71,14 @@ def test_an_item_that_is_not_there_is_named_with_a_hint(
     assert caught.value.orig.diag.message_hint == "insert it into recs.items first"
 
 
-@pytest.mark.parametrize("function", ["recommend('u', NULL)", "similar_items('item-5', NULL)"])
+@pytest.mark.parametrize(
+    "function",
+    [
+        "recommend('u', NULL)",
+        "similar_items('item-5', NULL)",
+        "recommend_for_items('{item-5}', NULL)",
+    ],
+)
 def test_a_k_of_null_is_refused(shop: Recommender, engine: Engine, function: str) -> None:
     with engine.connect() as connection, pytest.raises(DBAPIError, match="k is NULL, expected 1"):
         connection.execute(text(f"SELECT * FROM recs.{function}"))
