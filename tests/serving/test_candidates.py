@@ -150,6 +150,20 @@ def test_a_list_holds_the_best_of_the_candidates_that_pass_and_no_others(
     check()
 
 
+def test_candidates_far_from_the_user_are_compared_each_once(shop: Shop) -> None:
+    # More than are compared at once, and none among the nearest that the index is asked for.
+    order, seen = shop.order("regular")
+    farthest = [j for j in order if j not in seen and j < LEARNED][-100:]
+    with shop.engine.connect() as connection:
+        found = connection.execute(
+            text("SELECT item_id FROM recs.recommend('regular', 10, p_candidates => :twice)"),
+            {"twice": [f"item-{j}" for j in farthest] * 2},
+        ).scalars()
+        best = {int(item.removeprefix("item-")) for item in found}
+    assert len(best) == 10
+    assert best <= set(farthest[:13])  # halves of floats swap what is as good
+
+
 def test_candidates_come_from_a_table_of_the_application(shop: Shop) -> None:
     with shop.engine.connect() as connection:
         connection.execute(text("CREATE TABLE stock (sku text PRIMARY KEY, quantity int)"))
