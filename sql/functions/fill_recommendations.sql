@@ -107,11 +107,12 @@ BEGIN
       SELECT f.item_id, f.popularity::real,
              (ARRAY['segment_popularity', 'popularity', 'catalog'])[f.n],
              CASE f.n
-               WHEN 1 THEN format('popular in %s: %s users', v_segment, f.support)
-               WHEN 2 THEN format('popular: %s users', f.support)
+               WHEN 1 THEN format('popular in %s: %s', v_segment, f.users)
+               WHEN 2 THEN format('popular: %s', f.users)
                ELSE 'new in the catalog'
              END
-      FROM filled f
+      FROM (SELECT c.*, c.support || CASE c.support WHEN 1 THEN ' user' ELSE ' users' END AS users
+            FROM filled c) f
       ORDER BY f.n, f.popularity DESC, f.created_at DESC, f.item_id
     LOOP
       v_already := v_already || item_id;

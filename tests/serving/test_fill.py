@@ -107,6 +107,10 @@ def test_popularity_is_the_sum_over_users_of_their_largest_weight_at_their_last_
         assert found[key][0] == pytest.approx(sold), key
 
 
+def users(support: int) -> str:
+    return "1 user" if support == 1 else f"{support} users"
+
+
 def reference(
     connection: Connection, user: str, *, seen: bool, filter_: dict[str, str] | None
 ) -> list[tuple[str, float, int, str, str]]:
@@ -128,10 +132,10 @@ def reference(
             continue
         if segment and (segment, item.item_id) in popular:
             sold, support = popular[segment, item.item_id]
-            told = (1, "segment_popularity", f"popular in {segment}: {support} users")
+            told = (1, "segment_popularity", f"popular in {segment}: {users(support)}")
         elif ("", item.item_id) in popular:
             sold, support = popular["", item.item_id]
-            told = (2, "popularity", f"popular: {support} users")
+            told = (2, "popularity", f"popular: {users(support)}")
         else:
             sold, told = 0.0, (3, "catalog", "new in the catalog")
         newest = -item.created_at.timestamp() if told[0] == 3 else 0

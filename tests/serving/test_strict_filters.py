@@ -138,8 +138,8 @@ def test_what_a_walk_through_popularity_does_not_reach_follows_in_the_promised_o
         )
         run(
             connection,
-            "UPDATE recs.items"
-            " SET created_at = created_at - hashtext(item_id) % 7 * interval '1 day'",
+            "UPDATE recs.items SET created_at = created_at"
+            " - (10 + hashtext(item_id) % 7) * interval '1 day' WHERE item_id LIKE 'item-%'",
         )
         created = dict(run(connection, "SELECT item_id, created_at FROM recs.items").all())
         more = sorted((i for i in created if i.startswith("more-")), key=created.__getitem__)
