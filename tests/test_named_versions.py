@@ -236,17 +236,13 @@ def test_an_activation_waits_for_a_batch_and_the_version_that_is_judged_stays_th
     assert [states[third] for states in meanwhile.batches] == ["ready"] * 2 + ["active"] * 2
 
 
-def test_an_item_that_is_written_during_an_evaluation_and_recommended_is_no_error(
+def test_an_item_that_sells_out_or_arrives_during_an_evaluation_is_no_error(
     engine: Engine, pair: tuple[int, int], meanwhile: Meanwhile
 ) -> None:
-    copy = "INSERT INTO recs.items (item_id, content_vector) SELECT 'late ' || n, %s::real[] FROM"
-    meanwhile.actions[1] = lambda: meanwhile.run(
-        copy + " generate_series(1, 3) n", vectors(1)[0].tolist()
-    )
-    with engine.begin() as connection:
-        connection.execute(text("SELECT recs.refresh_popularity()"))
-    found = evaluation.evaluate(engine, k=N)
-    assert (found.users, found.model.recall) == (20, 1)
+    sold_out = "UPDATE recs.items SET available = false WHERE item_id <> 'item-0'"
+    meanwhile.actions[2] = lambda: meanwhile.run(sold_out)
+    meanwhile.actions[3] = lambda: meanwhile.run("INSERT INTO recs.items (item_id) VALUES ('new')")
+    assert evaluation.evaluate(engine, k=N, model_id=pair[1]).users == 20
 
 
 def test_a_training_that_ends_waits_for_an_evaluation_and_keeps_nobody_from_writing_items(

@@ -166,7 +166,7 @@ def _judge(
     by_model, by_popularity = _lists_of(connection, model_id, users, cut, k)
 
     catalog = _column(connection, _CATALOG)
-    # Others write items meanwhile: what was not in the catalog has a number, too.
+    # Others write items meanwhile: what the catalog does not have now has a number, too.
     every = [*catalog, *(row.item_id for row in (*relevant, *by_model, *by_popularity))]
     number = {item: n for n, item in enumerate(dict.fromkeys(every))}
     wanted: dict[str, list[int]] = {user: [] for user in users}
