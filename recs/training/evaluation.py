@@ -133,7 +133,8 @@ def evaluate(
             raise NothingToLearn(
                 f"nobody has interactions both before and after {cut:%Y-%m-%d %H:%M}, "
                 f"when model {version.model_id} was trained",
-                hint="train on the past: recs train --until TIME; then: recs evaluate",
+                hint="train on the past: recs train --until TIME --no-activate;"
+                " then: recs evaluate --model ID",
             )
         try:
             return _judge(connection, version, cut, relevant, k)
