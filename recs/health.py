@@ -40,11 +40,12 @@ class Latency:
 
 @dataclass(frozen=True)
 class Health:
-    """What `recs health` prints of the active version; None where it has no users to ask for.
+    """What `recs health` prints of a version; None where it has no users to ask for.
 
     Args:
         items: that have a vector; `new_items` of them by their content alone.
         interactions_since: trained_until; they are in answers, and not in what was learned.
+        milliseconds: of those users whom it answers; None where it answers nobody.
         index_bytes: of its indexes, on disk; `bytes` of all that the version has.
     """
 
@@ -96,44 +97,72 @@ class ServiceLevel:
         return misses
 
 
-def measure(connection: Connection, *, k: int = 10, users: int = 100, seed: int = 0) -> Health:
-    """Measure the active version in the caller's transaction. Reads only.
+def measure(
+    connection: Connection,
+    *,
+    k: int = 10,
+    users: int = 100,
+    seed: int = 0,
+    model_id: int | None = None,
+) -> Health:
+    """Measure a version, by default the active one, in the caller's transaction. Reads only.
 
-    Compares all items for each of `users` users, and asks recs.recommend for k items of each, one
-    after the other.
+    Compares all items for each of `users` users, and asks recs.recommend for k items of those
+    whom the version answers, one after the other.
 
     Raises:
-        BadInput: no model is active.
+        BadInput: no model is active, or the one that is named has no vectors here.
     """
-    facts = connection.execute(text(_FACTS)).one_or_none()
-    if facts is None:
+    facts = connection.execute(text(_FACTS), {"model": model_id}).one_or_none()
+    if facts is None and model_id is None:
         raise BadInput("no model is active", hint="run: recs train")
-    recalls = _recalls(connection, k=k, users=users, seed=seed)
+    if facts is None:
+        raise BadInput(
+            f"there is no model {model_id} that is ready, active or retired",
+            hint="list them: recs models list",
+        )
+    recalls = _recalls(connection, k=k, users=users, seed=seed, model=facts.model_id)
     return Health(
         **facts._mapping,
         k=k,
         users=len(recalls),
         ann_recall=AnnRecall.of(list(recalls.values())),
-        milliseconds=_latency(connection, list(recalls), k),
+        milliseconds=_latency(connection, _answered(connection, list(recalls), facts.model_id), k),
     )
 
 
 def ann_recall(
-    connection: Connection, *, k: int = 10, users: int = 100, seed: int = 0
+    connection: Connection,
+    *,
+    k: int = 10,
+    users: int = 100,
+    seed: int = 0,
+    model_id: int | None = None,
 ) -> AnnRecall | None:
-    """Measure how much of the exact nearest items the active version's lists have; None: no users.
+    """Measure how much of the exact nearest items lists of a version have; None: no users.
 
-    In the caller's transaction; reads only.
+    By default of the active one. In the caller's transaction; reads only.
     """
-    return AnnRecall.of(list(_recalls(connection, k=k, users=users, seed=seed).values()))
+    recalls = _recalls(connection, k=k, users=users, seed=seed, model=model_id)
+    return AnnRecall.of(list(recalls.values()))
 
 
-def _recalls(connection: Connection, **sample: int) -> dict[str, float]:
+def _recalls(connection: Connection, **sample: int | None) -> dict[str, float]:
     """Return ann_recall@k by user."""
-    rows = connection.execute(
-        text("SELECT user_id, ann_recall FROM recs.measure_ann_recall(:k, :users, :seed)"), sample
+    statement = (
+        "SELECT user_id, ann_recall"
+        " FROM recs.measure_ann_recall(:k, :users, :seed, CAST(:model AS bigint))"
     )
-    return {row.user_id: row.ann_recall for row in rows}
+    return {row.user_id: row.ann_recall for row in connection.execute(text(statement), sample)}
+
+
+def _answered(connection: Connection, users: Sequence[str], model_id: int) -> list[str]:
+    """Return those of some users whom a version answers now."""
+    statement = (
+        "SELECT u FROM unnest(CAST(:users AS text[])) u WHERE recs.serving_model(u) = :model"
+    )
+    found = connection.execute(text(statement), {"users": list(users), "model": model_id})
+    return list(found.scalars())
 
 
 def _latency(connection: Connection, users: Sequence[str], k: int) -> Latency | None:
@@ -172,4 +201,6 @@ CROSS JOIN LATERAL (
   FROM unnest(ARRAY['item_embeddings', 'user_embeddings', 'content_terms']) t,
     to_regclass(format('recs.%I', t || '_' || m.model_id)) p
 ) s
-WHERE m.tenant_id = recs.current_tenant() AND m.state = 'active'"""
+WHERE m.tenant_id = recs.current_tenant() AND m.state IN ('ready', 'active', 'retired')
+  AND CASE WHEN CAST(:model AS bigint) IS NULL THEN m.state = 'active'
+           ELSE m.model_id = CAST(:model AS bigint) END"""

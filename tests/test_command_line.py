@@ -147,11 +147,12 @@ def test_migrate_says_what_it_did_and_that_there_was_nothing_to_do(
 
 
 def test_a_version_that_is_not_there_is_named(dsn: str, capsys: Any) -> None:
-    for command in ("activate", "drop"):
+    for command in (("activate",), ("drop",), ("start-trial", "--share", "0.1")):
         with pytest.raises(SystemExit) as stopped:
-            main(["--dsn", dsn, "models", command, "99"])
+            main(["--dsn", dsn, "models", *command, "99"])
         assert stopped.value.code == 1
-        assert "99" in capsys.readouterr().err
+        printed = capsys.readouterr().err
+        assert "error: tenant default has no model 99\nhint: list them: recs models list" in printed
 
 
 def test_a_file_is_named_as_it_is_while_it_is_loaded(

@@ -67,6 +67,29 @@ def test_models_are_listed_flipped_rolled_back_and_dropped(published: list[int],
     assert states() == {new: "active"}
 
 
+def test_models_are_listed_for_people_with_what_the_gate_found(
+    engine: Engine, published: list[int], dsn: str, capsys: Any
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text("UPDATE recs.models SET metrics = CAST(:found AS jsonb) WHERE model_id = :id"),
+            {
+                "found": json.dumps({"gate": {"recall": 0.25, "popularity_recall": 0.125}}),
+                "id": published[0],
+            },
+        )
+        connection.execute(
+            text("UPDATE recs.models SET trained_until = NULL WHERE model_id = :id"),
+            {"id": published[1]},
+        )
+    main(["--dsn", dsn, "models", "list"])
+    newest, oldest = (line.split() for line in capsys.readouterr().out.splitlines()[1:])
+    assert newest == [str(published[1]), "hand", "active", "8"]
+    assert oldest == [
+        str(published[0]), "hand", "retired", "8", "0.2500", "0.1250", "2024-06-01", "00:00",
+    ]  # fmt: skip
+
+
 def test_a_model_that_is_active_is_not_dropped_by_the_command(
     published: list[int], dsn: str, capsys: Any
 ) -> None:

@@ -172,3 +172,26 @@ def test_a_sample_of_nobody_is_refused(dsn: str, capsys: pytest.CaptureFixture[s
         main(["--dsn", dsn, "evaluate", "--users", "0"])
     assert left.value.code == 2
     assert "--users" in capsys.readouterr().err
+
+
+def test_the_command_asks_for_the_sample_and_prints_each_figure_in_its_place(
+    dsn: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def evaluated(_engine: Engine, **options: Any) -> evaluation.Evaluation:
+        asked.append(options)
+        return evaluation.Evaluation(
+            model_id=3, k=7, users=9, since=shops.TRAINED_UNTIL,
+            model=evaluation.Quality(0.11, 0.12, 0.13, 0.14),
+            popularity=evaluation.Quality(0.21, 0.22, 0.23, 0.24),
+            tiers={}, ann_recall=AnnRecall(0.97, 0.8, 0.5),
+        )  # fmt: skip
+
+    monkeypatch.setattr(evaluation, "evaluate", evaluated)
+    main(["--dsn", dsn, "evaluate", "--k", "7", "--users", "9", "--seed", "5"])
+    assert asked == [{"k": 7, "users": 9, "seed": 5, "model_id": None}]
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["recommend()", "0.1100", "0.1200", "0.1300", "0.1400"] in lines
+    assert ["popularity", "0.2100", "0.2200", "0.2300", "0.2400"] in lines
+    assert lines[-1][-6:] == ["mean", "0.970,", "p1", "0.800,", "min", "0.500"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
+from recs import health as health_module
 from recs.cli import main
 from recs.errors import BadInput
 from recs.health import AnnRecall, Health, Latency, ServiceLevel, ann_recall, measure
@@ -178,3 +180,29 @@ def test_the_command_fails_where_a_level_is_missed(shop: Engine, ask: Any) -> No
     assert document["ann_recall"] == {"mean": 1, "p1": 1, "min": 1}
     assert document["missed"] == [json.loads(error)["error"]]
     assert document["missed"][0].startswith("the model is 0.0 days old")
+
+
+def test_the_command_asks_for_the_sample_and_compares_each_level_with_its_figure(
+    dsn: str, ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def measured(_connection: Any, **options: Any) -> Health:
+        asked.append(options)
+        return replace(HEALTHY, exact_search=True)
+
+    monkeypatch.setattr(health_module, "measure", measured)
+    enough = ("--min-ann-recall", "0.9", "--min-ann-recall-p1", "0.7", "--max-p99", "13")
+    code, printed, _ = ask("--k", "3", "--users", "4", "--seed", "7", *enough)
+    assert code == 0
+    assert asked == [{"k": 3, "users": 4, "seed": 7, "model_id": None}]
+    assert re.search(r"search +of all items", printed)
+    for level, missed in (
+        (("--min-ann-recall", "0.98"), "ann_recall is 0.970"),
+        (("--min-ann-recall-p1", "0.9"), "the first percentile of ann_recall is 0.800"),
+        (("--max-p99", "11"), "p99 is 12.0 ms"),
+        (("--max-age", "9"), "days old, expected 9 at most"),
+    ):
+        code, _, error = ask(*level)
+        assert code == 1
+        assert missed in error

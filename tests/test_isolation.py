@@ -199,6 +199,6 @@ def test_another_tenants_version_is_none(dsn: str) -> None:
     with pytest.raises(DBAPIError, match="tenant mine has no model to roll back to"):
         mine.run("SELECT recs.roll_back_model()")
     assert mine.run(f"SELECT * FROM recs.user_vector('u', {theirs})") == []
-    with mine.engine.begin() as connection, pytest.raises(BadInput, match="there is no model"):
+    with mine.engine.begin() as connection, pytest.raises(BadInput, match="mine has no model"):
         versions.drop_version(connection, theirs)
     assert shops.states(database.make_engine(dsn, tenant_id="other")) == {theirs: "active"}

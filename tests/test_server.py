@@ -12,6 +12,7 @@ import psycopg
 import pytest
 
 from recs import server
+from recs.cli import main
 from recs.cli.server import _variables
 
 GIB = 1 << 30
@@ -169,3 +170,20 @@ def test_psql_opens_the_database_that_is_named_on_the_embedded_server(
     assert _variables(running, wanted) == {
         "PGHOST": "/here", "PGPORT": "5433", "PGUSER": "postgres", "PGDATABASE": expected,
     }  # fmt: skip
+
+
+def test_psql_is_called_with_its_arguments_and_not_diverted_by_variables_of_libpq(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    dsn = "postgresql://postgres@/postgres?host=/here&port=5433"
+    running = server.EmbeddedServer(dsn=dsn, folder=Path("/here"), programs=Path("/there"))
+    monkeypatch.setattr(server, "start", lambda: running)
+    for variable in ("PGHOSTADDR", "PGSERVICE", "PGHOST"):
+        monkeypatch.setenv(variable, "elsewhere")
+    calls: list[tuple[str, list[str], dict[str, str]]] = []
+    monkeypatch.setattr(os, "execve", lambda *called: calls.append(called))
+    main(["server", "psql", "-d", "other", "-c", "SELECT 1"])
+    ((program, arguments, environment),) = calls
+    assert (program, arguments[1:]) == ("/there/psql", ["-d", "other", "-c", "SELECT 1"])
+    assert environment["PGHOST"] == "/here"
+    assert {"PGHOSTADDR", "PGSERVICE"}.isdisjoint(environment)

@@ -294,3 +294,8 @@ def test_the_command_starts_shows_and_stops_a_trial(
     assert "20.0%" in capsys.readouterr().out
     assert ask("stop-trial") == {"stopped": pair[1]}
     assert ask("stop-trial") == {"stopped": None}
+    main(["--dsn", dsn, "models", "stop-trial"])
+    assert "no model was on trial" in capsys.readouterr().out
+    ask("start-trial", ready, "--share", "0.2")
+    main(["--dsn", dsn, "models", "stop-trial"])
+    assert f"model {ready} is on trial no more" in capsys.readouterr().out

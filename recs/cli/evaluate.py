@@ -18,12 +18,23 @@ from recs.cli.settings import Settings, pass_settings
     help="The size of the sample.",
 )
 @click.option("--seed", default=0, show_default=True, type=SEED, help="Which sample.")
+@click.option(
+    "--model",
+    "model_id",
+    metavar="ID",
+    type=int,
+    help="A version; it answers nobody by that. Default: the active one.",
+)
 @pass_settings
-def evaluate(settings: Settings, k: int, users: int, seed: int) -> None:
-    """Evaluate the active model on what users did after it was trained."""
+def evaluate(settings: Settings, k: int, users: int, seed: int, model_id: int | None) -> None:
+    """Evaluate a version on what users did after it was trained.
+
+    All of it is rolled back. Until then whoever makes popularity anew, deletes or renames items
+    waits, a training that activates among them; and who activates or tries the version named.
+    """
     from recs.training import evaluation
 
-    found = evaluation.evaluate(settings.engine(), k=k, users=users, seed=seed)
+    found = evaluation.evaluate(settings.engine(), k=k, users=users, seed=seed, model_id=model_id)
     settings.output.result(found.document())
     settings.output.table(
         ("", f"recall@{k}", f"ndcg@{k}", f"hit rate@{k}", "catalog coverage"),
@@ -31,7 +42,8 @@ def evaluate(settings: Settings, k: int, users: int, seed: int) -> None:
             (name, q.recall, q.ndcg, q.hit_rate, q.catalog_coverage)
             for name, q in (("recommend()", found.model), ("popularity", found.popularity))
         ],
-        title=f"{found.users} users, on what they did after {found.since:%Y-%m-%d %H:%M}",
+        title=f"model {found.model_id}: {found.users} users, on what they did after"
+        f" {found.since:%Y-%m-%d %H:%M}",
     )
     recall = found.ann_recall
     if recall is None:

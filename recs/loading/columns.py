@@ -58,7 +58,8 @@ def is_text(kind: Any) -> bool:
     """Tell whether a type is text, typed or not."""
     types = pa.types
     text = types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind)
-    return bool(text or types.is_binary(kind) or types.is_large_binary(kind))
+    binary = types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind)
+    return bool(text or binary)
 
 
 def show(value: Any) -> str:

@@ -30,7 +30,7 @@ def _document(value: Any) -> dict[str, Any]:
     if isinstance(value, str | bytes):
         value = json.loads(value)
     if isinstance(value, list) and all(isinstance(pair, tuple) for pair in value):
-        value = dict(value)  # Arrow's maps are pairs
+        value = dict(value)  # Arrow's maps are pairs; PHP writes an empty object as []
     if not isinstance(value, dict):
         raise ValueError
     return value

@@ -1,11 +1,17 @@
 """How good is what the database returns: quality on held-out interactions, recall of the index.
 
 Both are measured on the rows that recs.recommend returns. For quality, what the sampled users did
-after the model's trained_until is deleted, asked about, and rolled back: nobody else sees it.
+after the model's trained_until is deleted, asked about, and rolled back: nobody else sees it. So is
+what lets a version answer that does not serve.
+
+Whoever records events or writes items does not wait for it, and who activates a version for a batch
+of users at most. Who makes popularity anew, deletes or renames items waits for the end; so does who
+activates or tries the very version that is judged, where it had to be given items that came later.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -20,10 +26,13 @@ from recs.errors import BadInput, NothingToLearn
 from recs.health import AnnRecall, ann_recall
 from recs.training import versions
 
+BATCH = 100  # users asked for at a time; between batches whoever waits to activate has a turn
+ALL = 1 - 2**-24  # the largest share of users that a trial can have: one in 17 million is not of it
+
 _SAMPLE = text("""
 SELECT user_id
 FROM recs.interactions
-WHERE tenant_id = recs.current_tenant()
+WHERE tenant_id = recs.current_tenant() AND recs.is_in_trial(user_id, :model, CAST(:all AS real))
 GROUP BY user_id
 HAVING max(occurred_at) > :cut AND min(occurred_at) <= :cut
 ORDER BY hashtextextended(user_id, :seed)
@@ -42,6 +51,19 @@ WHERE NOT EXISTS (
 _FORGET = text("""
 DELETE FROM recs.interactions
 WHERE tenant_id = recs.current_tenant() AND user_id = ANY(:users) AND occurred_at > :cut""")
+
+# A trial, since it locks no other version's row: who writes items waits for that of the active one.
+# Where none is active, nobody does.
+_LET_ANSWER = text("""
+UPDATE recs.models m
+SET trial_share = CASE WHEN a.there THEN CAST(:all AS real) END,
+    state = CASE WHEN a.there THEN m.state ELSE 'active' END
+FROM (SELECT EXISTS (SELECT FROM recs.models
+                     WHERE tenant_id = recs.current_tenant() AND state = 'active')) a (there)
+WHERE m.tenant_id = recs.current_tenant() AND m.model_id = :model AND m.state <> 'active'""")
+
+_CATALOG = text("""
+SELECT item_id FROM recs.items WHERE tenant_id = recs.current_tenant() AND available""")
 
 _BY_MODEL = text("SELECT user_id, item_id, tier FROM recs.recommend_many(:users, :k) ORDER BY rank")
 
@@ -88,64 +110,70 @@ class Evaluation:
         return asdict(self)
 
 
-def evaluate(engine: Engine, *, k: int = 20, users: int = 2000, seed: int = 0) -> Evaluation:
-    """Evaluate the active model on what users did after it was trained; write nothing.
+def evaluate(
+    engine: Engine, *, k: int = 20, users: int = 2000, seed: int = 0, model_id: int | None = None
+) -> Evaluation:
+    """Evaluate a version, by default the active one, on what users did after it was trained.
 
-    Relevant are items new to the user. A sample of `users` users who have interactions both
-    before and after.
+    Writes nothing. Relevant are items new to the user. A sample of `users` users who have
+    interactions both before and after. Popularity is as of then, by the half-life that serves.
 
     Raises:
         NothingToLearn: no user has interactions on both sides.
-        BadInput: no model is active.
+        BadInput: no model is active; the named one is not there, or was not published.
     """
     with engine.connect() as connection:
-        active = versions.active_version(connection)
-        if active is None or active.trained_until is None:
-            raise BadInput("no model is active", hint="run: recs train")
-        cut = active.trained_until
-        sample = _column(connection, _SAMPLE, cut=cut, seed=seed, users=users)
+        version = _version(connection, model_id)
+        cut = version.trained_until
+        assert cut is not None  # noqa: S101 - publishing has written it
+        model = {"model": version.model_id, "all": ALL}
+        sample = _column(connection, _SAMPLE, cut=cut, seed=seed, users=users, **model)
         relevant = connection.execute(_RELEVANT, {"users": sample, "cut": cut}).all()
-        judged = sorted({row.user_id for row in relevant})
-        if not judged:
+        if not relevant:
             raise NothingToLearn(
                 f"nobody has interactions both before and after {cut:%Y-%m-%d %H:%M}, "
-                "when the model was trained",
-                hint="train on the past: recs train --until TIME; then: recs evaluate",
+                f"when model {version.model_id} was trained",
+                hint="train on the past: recs train --until TIME --no-activate;"
+                " then: recs evaluate --model ID",
             )
         try:
-            versions.stop_trial(connection)  # else it would answer some of them
-            connection.execute(_FORGET, {"users": judged, "cut": cut})
-            connection.execute(text("SELECT recs.refresh_popularity(:cut)"), {"cut": cut})
-            return _judge(connection, active.model_id, judged, relevant, cut, k)
+            return _judge(connection, version, cut, relevant, k)
         finally:
             connection.rollback()
 
 
+def _version(connection: Connection, model_id: int | None) -> versions.ModelVersion:
+    if model_id is not None:
+        return versions.get_published(connection, model_id)
+    active = versions.active_version(connection)
+    if active is None:
+        raise BadInput("no model is active", hint="run: recs train; or name one: --model ID")
+    return active
+
+
 def _judge(
     connection: Connection,
-    model_id: int,
-    users: Sequence[str],
-    relevant: Sequence[Any],
+    version: versions.ModelVersion,
     cut: datetime,
+    relevant: Sequence[Any],
     k: int,
 ) -> Evaluation:
-    catalog = _column(
-        connection,
-        text(
-            "SELECT item_id FROM recs.items WHERE tenant_id = recs.current_tenant() AND available"
-        ),
-    )
-    number = {item: n for n, item in enumerate(catalog)}
+    model_id = version.model_id
+    if version.state != "active":  # activating it would do that, too
+        connection.execute(text("SELECT recs.place_items(:model)"), {"model": model_id})
+    recall = ann_recall(connection, model_id=model_id)
+    connection.execute(text("SELECT recs.refresh_popularity(:cut)"), {"cut": cut})
+    users = sorted({row.user_id for row in relevant})
+    by_model, by_popularity = _lists_of(connection, model_id, users, cut, k)
+
+    catalog = _column(connection, _CATALOG)
+    # Others write items meanwhile: what the catalog does not have now has a number, too.
+    every = [*catalog, *(row.item_id for row in (*relevant, *by_model, *by_popularity))]
+    number = {item: n for n, item in enumerate(dict.fromkeys(every))}
     wanted: dict[str, list[int]] = {user: [] for user in users}
     for row in relevant:
         wanted[row.user_id].append(number[row.item_id])
     truth = [np.array(wanted[user]) for user in users]
-
-    by_model = connection.execute(_BY_MODEL, {"users": users, "k": k}).all()
-    by_popularity = connection.execute(_BY_POPULARITY, {"users": users, "k": k}).all()
-    tiers: dict[str, int] = {}
-    for row in by_model:
-        tiers[row.tier] = tiers.get(row.tier, 0) + 1
     return Evaluation(
         model_id=model_id,
         k=k,
@@ -153,9 +181,31 @@ def _judge(
         since=cut,
         model=_quality(_lists(by_model, users, number, k), truth, len(catalog), k),
         popularity=_quality(_lists(by_popularity, users, number, k), truth, len(catalog), k),
-        tiers=tiers,
-        ann_recall=ann_recall(connection),
+        tiers=dict(Counter(row.tier for row in by_model)),
+        ann_recall=recall,
     )
+
+
+def _lists_of(
+    connection: Connection, model_id: int, users: Sequence[str], cut: datetime, k: int
+) -> tuple[list[Any], list[Any]]:
+    """Return what the version and popularity serve to users who did nothing after a time.
+
+    A savepoint for each batch: rolling back to it lets go of the locks taken since.
+    """
+    by_model: list[Any] = []
+    by_popularity: list[Any] = []
+    for start in range(0, len(users), BATCH):
+        batch = {"users": users[start : start + BATCH], "k": k}
+        savepoint = connection.begin_nested()
+        # First: its trigger keeps activations out until the savepoint is left.
+        connection.execute(_FORGET, {"users": batch["users"], "cut": cut})
+        versions.stop_trial(connection)  # else that version would answer some of them
+        connection.execute(_LET_ANSWER, {"model": model_id, "all": ALL})
+        by_model += connection.execute(_BY_MODEL, batch)
+        by_popularity += connection.execute(_BY_POPULARITY, batch)
+        savepoint.rollback()
+    return by_model, by_popularity
 
 
 def _quality(

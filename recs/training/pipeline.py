@@ -147,6 +147,10 @@ def train_model(
 def _finish(engine: Engine, model_id: int | None) -> None:
     """Let a version serve, if one is given, and make popularity anew, in one transaction."""
     with engine.begin() as connection:
+        # First, as who deletes items does: in another order each could wait for the other.
+        connection.execute(
+            text("SELECT pg_advisory_xact_lock(recs.popularity_lock(recs.current_tenant()))")
+        )
         if model_id is not None:
             versions.activate(connection, model_id)
         connection.execute(text("SELECT recs.refresh_popularity()"))

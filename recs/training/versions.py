@@ -72,8 +72,26 @@ def get_version(connection: Connection, model_id: int) -> ModelVersion:
     """
     row = connection.execute(text(_SELECT + " AND model_id = :id"), {"id": model_id}).one_or_none()
     if row is None:
-        raise BadInput(f"there is no model {model_id}", hint="list them: recs models list")
+        tenant = connection.execute(text("SELECT recs.current_tenant()")).scalar_one()
+        raise BadInput(
+            f"tenant {tenant} has no model {model_id}", hint="list them: recs models list"
+        )
     return ModelVersion(*row)
+
+
+def get_published(connection: Connection, model_id: int) -> ModelVersion:
+    """Return one version that has vectors.
+
+    Raises:
+        BadInput: the tenant has no such model, or its training goes on or has failed.
+    """
+    version = get_version(connection, model_id)
+    if version.state not in ("ready", "active", "retired"):
+        raise BadInput(
+            f"model {model_id} is {version.state}, expected ready, active or retired",
+            hint="list them: recs models list",
+        )
+    return version
 
 
 @contextmanager

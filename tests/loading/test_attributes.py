@@ -48,6 +48,15 @@ def test_parquet_columns_become_the_json_that_they_are(
     assert [row[0].get("x", ...) for row in rows(ATTRIBUTES)] == expected
 
 
+@pytest.mark.parametrize("empty", ["[]", "{}", "null", '""', '"[]"'])
+def test_an_empty_list_is_no_attributes(
+    connection: Connection, write: Any, rows: Any, empty: str
+) -> None:
+    path = write("a.jsonl", f'{{"item_id": "a", "attributes": {empty}}}\n')
+    load_items(connection, path)
+    assert rows(ATTRIBUTES) == [({},)]
+
+
 def test_a_map_becomes_a_json_object(connection: Connection, tmp_path: Any, rows: Any) -> None:
     kind = pa.map_(pa.string(), pa.int64())
     table = pa.table({"item_id": ["a", "b"], "attributes": pa.array([[("x", 1)], []], kind)})

@@ -89,6 +89,7 @@ UUID = uuid4()
         (pa.array(["x"], pa.large_string()), ["x"]),
         (pa.array(["x"], pa.string_view()), ["x"]),
         (pa.array([b"x"], pa.large_binary()), ["x"]),
+        (pa.array([b"x"], pa.binary_view()), ["x"]),
         (pa.array([UUID.bytes], pa.binary(16)), [str(UUID)]),
         (pa.array([UUID.bytes], pa.uuid()), [str(UUID)]),
         (pa.array([7], pa.decimal128(9, 2)), ["7"]),
