@@ -273,6 +273,21 @@ def test_an_owner_who_administers_no_roles_migrates_again(
     assert len(describe(empty_dsn)) == len(describe(dsn))
 
 
+def test_an_owner_who_may_not_use_the_schema_of_the_extension_is_told_the_grant(
+    empty_dsn: str, owner: str
+) -> None:
+    engine = database.make_engine(conninfo.make_conninfo(empty_dsn, options=f"-c role={owner}"))
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA extensions; ALTER EXTENSION vector SET SCHEMA extensions")
+        with pytest.raises(ServerUnsuitable, match="'extensions', which 'recs_test_owner'") as told:
+            migration.migrate(engine)
+        connection.execute(str(told.value.hint).removeprefix("as an administrator: ").encode())
+        assert migration.migrate(engine).warnings == ()
+        connection.execute("SET ROLE recs_reader")
+        assert connection.execute("SELECT * FROM recs.recommend('nobody', 3)").fetchall() == []
+        connection.execute("RESET ROLE")
+
+
 def test_an_owner_who_may_not_grant_membership_is_told_the_grant(
     dsn: str, empty_dsn: str, owner: str
 ) -> None:
