@@ -13,6 +13,7 @@ import pytest
 
 from recs import server
 from recs.cli.server import _variables
+from recs.errors import ServerUnsuitable
 
 GIB = 1 << 30
 
@@ -169,3 +170,9 @@ def test_psql_opens_the_database_that_is_named_on_the_embedded_server(
     assert _variables(running, wanted) == {
         "PGHOST": "/here", "PGPORT": "5433", "PGUSER": "postgres", "PGDATABASE": expected,
     }  # fmt: skip
+
+
+def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ServerUnsuitable, match=r"cannot make .*/file/postgresql for the embedded"):
+        server.start(tmp_path / "file" / "postgresql")
