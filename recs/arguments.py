@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import reprlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from numbers import Integral, Real
@@ -20,6 +20,7 @@ MOST_ROWS = 1000  # as recs.check_k() has it
 LARGEST_SEED = 2**32 - 2
 # What str holds and PostgreSQL's text does not: NUL, and halves of surrogate pairs.
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_STORABLE_HINT = "leave NUL and lone surrogates out"
 
 
 def id_text(value: object) -> str:
@@ -81,7 +82,7 @@ def storable(what: str, value: str) -> str:
     if _UNSTORABLE.search(plain):
         raise BadInput(
             f"{what} is {value!r}, expected text that PostgreSQL can hold",
-            hint="leave NUL and lone surrogates out",
+            hint=_STORABLE_HINT,
         )
     return plain
 
@@ -129,13 +130,35 @@ def mapping_text(what: str, value: object) -> str:
     """Return a mapping as JSON; `what` begins the error.
 
     Raises:
-        BadInput: it is none, or holds what is not JSON.
+        BadInput: it is none, or holds what is not JSON, or what PostgreSQL's text cannot hold.
     """
     if not isinstance(value, Mapping):
         raise BadInput(
             f"{what} {value!r}, expected a mapping", hint='for example: {"colour": "red"}'
         )
-    return json_text(value)
+    text = json_text(value)
+    # Escaped so are a NUL and surrogates: those of a pair, an emoji's say, and lone ones.
+    if ("\\u0000" in text or "\\ud" in text) and any(
+        _UNSTORABLE.search(part) for part in _texts(json.loads(text))
+    ):
+        raise BadInput(
+            f"{what} {reprlib.repr(value)}, expected text that PostgreSQL can hold",
+            hint=_STORABLE_HINT,
+        )
+    return text
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Yield all texts in what JSON was read as, keys too."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield key
+            yield from _texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
 
 
 def json_text(value: object) -> str:

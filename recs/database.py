@@ -148,7 +148,7 @@ def analyze(engine: Engine, *tables: str) -> None:
 
 
 def check_server(connection: psycopg.Connection[Any]) -> None:
-    """Check PostgreSQL's version, pgvector's version, and that the extension is there or can be.
+    """Check PostgreSQL's version, pgvector's, and that the extension can be used, or created.
 
     Raises:
         ServerUnsuitable: naming what is missing and how to get it.
@@ -168,6 +168,8 @@ def check_server(connection: psycopg.Connection[Any]) -> None:
     _check_pgvector(installed or default, installed=installed is not None)
     if installed is None:
         _check_may_create_extension(connection)
+    else:
+        _check_may_use_extension(connection)
 
 
 def _check_postgresql(version: int) -> None:
@@ -206,6 +208,22 @@ def _check_may_create_extension(connection: psycopg.Connection[Any]) -> None:
         raise ServerUnsuitable(
             f"the extension vector is not in database {database!r}, and {user!r} may not create it",
             hint=f"as an administrator, in this database: CREATE EXTENSION vector{grant}",
+        )
+
+
+def _check_may_use_extension(connection: psycopg.Connection[Any]) -> None:
+    row = connection.execute(
+        "SELECT n.nspname, current_user::text, has_schema_privilege(n.oid, 'USAGE')"
+        " FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace"
+        " WHERE e.extname = 'vector'"
+    ).fetchone()
+    assert row is not None  # noqa: S101 - it is installed, as was checked before
+    schema, user, may_use = row
+    if not may_use:
+        raise ServerUnsuitable(
+            f"the extension vector is in the schema {schema!r}, which {user!r} may not use",
+            hint=f'as an administrator: GRANT USAGE ON SCHEMA "{schema}" TO "{user}"'
+            " WITH GRANT OPTION",
         )
 
 

@@ -141,12 +141,16 @@ def _item_row(item: Item) -> dict[str, Any]:
     item_id, vector = id_text(item.item_id), item.content_vector
     return {
         "item_id": item_id,
-        "title": item.title,
-        "description": item.description,
+        "title": _storable(f"the title of item {item_id!r}", item.title),
+        "description": _storable(f"the description of item {item_id!r}", item.description),
         "attributes": mapping_text(f"attributes of item {item_id!r} are", item.attributes),
         "available": item.available,
         "content_vector": None if vector is None else _vector(vector, item_id),
     }
+
+
+def _storable(what: str, value: Any) -> Any:
+    return storable(what, value) if isinstance(value, str) else value
 
 
 def _vector(values: Any, item_id: str) -> list[float]:

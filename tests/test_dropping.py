@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy import Engine, text
 
-from recs import Recommender
+from recs import Item, Recommender
 from recs.errors import BadInput, RecsError
 from recs.training import publishing, versions
 from tests import shops
@@ -93,6 +93,27 @@ def test_a_drop_gives_up_on_tables_in_use_and_says_so(
             before = connection.execute(text("SHOW lock_timeout")).scalar_one()
     assert before == "0"
     assert shops.states(engine) == {first: "retired", second: "active"}
+
+
+def test_a_drop_makes_nobody_wait_for_a_transaction_that_has_written_items(
+    engine: Engine, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = (shops.publish(engine, shops.publication(ids, vectors(s))) for s in range(2))
+    monkeypatch.setattr(versions, "PATIENCE", 3)
+
+    def drop() -> None:
+        with engine.begin() as connection:
+            versions.drop_version(connection, first)
+
+    with ThreadPoolExecutor(1) as pool, engine.begin() as writing:
+        Recommender(writing).upsert_items([Item("new")])
+        dropping = pool.submit(drop)
+        wait_until_one_waits(engine, "advisory")
+        with engine.begin() as connection:  # it stands behind the drop, for a moment
+            connection.execute(text("SET LOCAL statement_timeout = '5s'"))
+            Recommender(connection).upsert_items([Item("newer")])
+        with pytest.raises(RecsError, match=f"model {first} was not dropped"):
+            dropping.result(10)
 
 
 def test_a_version_that_is_being_activated_is_not_dropped_under_it(

@@ -2,6 +2,7 @@
 
 import os
 import socket
+from pathlib import Path
 
 import psycopg
 import pytest
@@ -37,6 +38,12 @@ def test_a_machine_of_too_little_memory_is_named_with_what_would_need_less(error
     assert "too little memory" in failure.message
     assert "7 GiB" in failure.message
     assert "association_dimension" in str(failure.hint)
+
+
+def test_a_full_disk_is_told_without_a_traceback():
+    with pytest.raises(OSError, match="No space left") as caught:
+        Path("/dev/full").write_text("x")
+    assert explain(caught.value).message == "No space left on device"
 
 
 def test_a_right_that_lacks_is_told_with_who_has_it(dsn):

@@ -17,9 +17,10 @@ from alembic.migration import MigrationContext
 from psycopg import conninfo
 from sqlalchemy import Connection, Engine, MetaData, text
 
-from recs import Recommender, database, migration, schema
+from recs import Item, Recommender, database, migration, schema
 from recs.cli import main
 from recs.errors import BadInput, ConnectionFailed, RecsError, ServerUnsuitable
+from recs.loading import load_items
 from recs.migration import apply_sql_files, offline_sql, prepare_schema, read_sql
 from recs.resources import sql_files
 from tests import shops
@@ -211,6 +212,25 @@ def test_the_extension_may_live_in_another_schema(empty_dsn: str) -> None:
     assert rows == [("model",)] * 3
 
 
+def test_items_with_vectors_are_written_where_the_search_path_lacks_the_extension(
+    empty_dsn: str, tmp_path: Path
+) -> None:
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA extensions; CREATE EXTENSION vector SCHEMA extensions")
+    engine = database.make_engine(empty_dsn)
+    migration.migrate(engine)
+    Recommender(engine).upsert_items([Item("a", content_vector=[1, 0]), Item("b")])
+    file = tmp_path / "items.jsonl"
+    file.write_text('{"item_id": "b", "content_vector": [0.5, 1]}\n')
+    load_items(engine, file)
+    file.write_text('{"item_id": "b", "content_vector": [1, 2, 3]}\n')
+    with pytest.raises(BadInput, match="have 3 dimensions, that of item 'a' in the database has 2"):
+        load_items(engine, file)
+    with psycopg.connect(empty_dsn) as connection:
+        vectors = "SELECT item_id, content_vector::real[] FROM recs.items ORDER BY 1"
+        assert connection.execute(vectors).fetchall() == [("a", [1, 0]), ("b", [0.5, 1])]
+
+
 def test_who_else_may_make_functions_beside_the_extension_is_named(empty_dsn: str) -> None:
     with psycopg.connect(empty_dsn, autocommit=True) as connection:
         connection.execute("DROP ROLE IF EXISTS recs_test_maker; CREATE ROLE recs_test_maker")
@@ -271,6 +291,21 @@ def test_an_owner_who_administers_no_roles_migrates_again(
     for _ in range(2):
         migration.migrate(engine)
     assert len(describe(empty_dsn)) == len(describe(dsn))
+
+
+def test_an_owner_who_may_not_use_the_schema_of_the_extension_is_told_the_grant(
+    empty_dsn: str, owner: str
+) -> None:
+    engine = database.make_engine(conninfo.make_conninfo(empty_dsn, options=f"-c role={owner}"))
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA extensions; ALTER EXTENSION vector SET SCHEMA extensions")
+        with pytest.raises(ServerUnsuitable, match="'extensions', which 'recs_test_owner'") as told:
+            migration.migrate(engine)
+        connection.execute(str(told.value.hint).removeprefix("as an administrator: ").encode())
+        assert migration.migrate(engine).warnings == ()
+        connection.execute("SET ROLE recs_reader")
+        assert connection.execute("SELECT * FROM recs.recommend('nobody', 3)").fetchall() == []
+        connection.execute("RESET ROLE")
 
 
 def test_an_owner_who_may_not_grant_membership_is_told_the_grant(

@@ -395,3 +395,24 @@ def test_a_content_vector_may_come_from_an_array(shop: Recommender, connection: 
     assert rows(connection, "SELECT content_vector::text FROM recs.items WHERE item_id = 'x'") == [
         ("[0.5,1]",)
     ]
+
+
+@pytest.mark.parametrize("bad", ["x\0", "\ud800"])
+def test_text_that_postgresql_cannot_hold_is_refused_by_the_items_name(
+    shop: Recommender, bad: str
+) -> None:
+    with pytest.raises(BadInput, match="the title of item 'x' is"):
+        shop.upsert_items([Item("x", title=bad)])
+    with pytest.raises(BadInput, match="the description of item 'x' is"):
+        shop.upsert_items([Item("x", description=bad)])
+    for attributes in ({"a": [{"b": bad}]}, {bad: 1}):
+        with pytest.raises(BadInput, match="attributes of item 'x' are"):
+            shop.upsert_items([Item("x", attributes=attributes)])
+        with pytest.raises(BadInput, match="filter is"):
+            shop.recommend("u", filter=attributes)
+
+
+def test_emoji_and_text_that_looks_escaped_are_kept(shop: Recommender) -> None:
+    attributes = {"\U0001f600": ["\\u0000", "\\ud800"]}
+    shop.upsert_items([Item("x", "\U0001f600", "\\u0000", attributes)])
+    assert found(shop, attributes) == {"x"}

@@ -14,6 +14,7 @@ import pytest
 from recs import server
 from recs.cli import main
 from recs.cli.server import _variables
+from recs.errors import ServerUnsuitable
 
 GIB = 1 << 30
 
@@ -187,3 +188,9 @@ def test_psql_is_called_with_its_arguments_and_not_diverted_by_variables_of_libp
     assert (program, arguments[1:]) == ("/there/psql", ["-d", "other", "-c", "SELECT 1"])
     assert environment["PGHOST"] == "/here"
     assert {"PGHOSTADDR", "PGSERVICE"}.isdisjoint(environment)
+
+
+def test_a_home_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ServerUnsuitable, match=r"cannot make .*/file/postgresql for the embedded"):
+        server.start(tmp_path / "file" / "postgresql")

@@ -51,6 +51,9 @@ def explain(error: Exception) -> Failure:
             f"there is too little memory: {wanted}",
             "take a larger machine, or a smaller association_dimension: --parameters FILE",
         )
+    if isinstance(error, OSError) and error.strerror:  # a full disk, most often
+        where = "" if error.filename is None else f"{error.filename}: "
+        return Failure(f"{where}{error.strerror}")
     cause = error.orig if isinstance(error, DBAPIError) else error
     if isinstance(cause, psycopg.Error):
         return _from_database(cause)

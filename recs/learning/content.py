@@ -80,7 +80,8 @@ def fit_encoder(
     weights = unit_term_weights(frequencies, idf * g)
     if weights.shape[0] > SAMPLE:
         weights = weights[np.random.default_rng(seed).permutation(weights.shape[0])[:SAMPLE]]
-    with np.errstate(invalid="ignore"):  # its explained variance, unused, is 0 / 0 of equal rows
+    # Its explained variance, unused, is divided by none where rows are equal.
+    with np.errstate(divide="ignore", invalid="ignore"):
         decomposition = TruncatedSVD(size, random_state=seed).fit(weights)
     return ContentEncoder(idf, (g[:, None] * decomposition.components_.T).astype(np.float32))
 

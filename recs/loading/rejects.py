@@ -29,8 +29,13 @@ class RejectsFile:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if self._file is not None:
+        if self._file is None:
+            return
+        try:
             self._file.close()
+        except OSError as failed:
+            if error is None:
+                raise self._unwritten(failed) from failed
 
     def write(self, rejects: Iterable[Reject]) -> None:
         """Append rows.
@@ -40,7 +45,10 @@ class RejectsFile:
         """
         for reject in rejects:
             file = self._file or self._open()
-            file.write(reject.document() + "\n")
+            try:
+                file.write(reject.document() + "\n")
+            except OSError as error:
+                raise self._unwritten(error) from error
             self.first = self.first or reject
             self.count += 1
 
@@ -65,8 +73,11 @@ class RejectsFile:
         try:
             self._file = self.path.open("w", encoding="utf-8", errors="backslashreplace")
         except OSError as error:
-            raise BadInput(
-                f"cannot write rejected rows to {self.path}: {error.strerror}",
-                hint="name another file: --rejects FILE",
-            ) from error
+            raise self._unwritten(error) from error
         return self._file
+
+    def _unwritten(self, error: OSError) -> BadInput:
+        return BadInput(
+            f"cannot write rejected rows to {self.path}: {error.strerror}",
+            hint="name another file: --rejects FILE",
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
+import psycopg
 import pyarrow.compute as pc
 from psycopg import sql
 from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Table, select
@@ -27,9 +28,10 @@ WHERE NOT EXISTS (
   SELECT FROM recs.items AS i
   WHERE i.tenant_id = recs.current_tenant() AND i.item_id = named.item_id
 )"""
+# By casts: pgvector's own functions and types may be in a schema that is not on the search path.
 _OTHER_DIMENSION = """
-SELECT item_id, vector_dims(content_vector) FROM recs.items
-WHERE tenant_id = recs.current_tenant() AND vector_dims(content_vector) <> %s LIMIT 1"""
+SELECT item_id, cardinality(content_vector::real[]) FROM recs.items
+WHERE tenant_id = recs.current_tenant() AND cardinality(content_vector::real[]) <> %s LIMIT 1"""
 
 
 class Target(Protocol):
@@ -62,7 +64,7 @@ class Interactions:
         self._staging = _staging(schema.interactions, fields) if self._is_secured() else None
         self._connection = connection
         if self._staging is not None:
-            self._staging.create(connection)
+            _create(self._driver, self._staging, schema.interactions)
 
     def prepare(self, columns: Any) -> Stream:
         """Sort by user and item; rows are encoded when they are asked for."""
@@ -123,7 +125,7 @@ class Upserted:
         self._fields = fields
         self._key = fields[0].name
         self._staging = _staging(table, fields, key=self._key)
-        self._staging.create(connection)
+        _create(self._driver, self._staging, table)
         self._empty = True
 
     def prepare(self, columns: Any) -> Stream:
@@ -207,6 +209,24 @@ def _staging(table: Table, fields: Sequence[Field], *, key: str | None = None) -
     if key is not None:
         columns.append(PrimaryKeyConstraint(key, name=f"loading_{table.name}_pkey"))
     return Table(f"loading_{table.name}", MetaData(), *columns, prefixes=["TEMPORARY"])
+
+
+def _create(driver: psycopg.Connection[Any], staging: Table, table: Table) -> None:
+    """Create a staging table, its types by those of the table, not by their names."""
+    names = sql.SQL(", ").join(sql.Identifier(column.name) for column in staging.columns)
+    driver.execute(
+        sql.SQL("CREATE TEMPORARY TABLE {} AS SELECT {} FROM {} WITH NO DATA").format(
+            sql.Identifier(staging.name), names, _identifier(table)
+        )
+    )
+    key = staging.primary_key
+    if key.name is not None:
+        statement = sql.SQL("ALTER TABLE {} ADD CONSTRAINT {} PRIMARY KEY ({})").format(
+            _identifier(staging),
+            sql.Identifier(str(key.name)),
+            sql.SQL(", ").join(sql.Identifier(column.name) for column in key.columns),
+        )
+        driver.execute(statement)
 
 
 def _identifier(table: Table) -> sql.Identifier:

@@ -294,7 +294,8 @@ def _read_content(driver: psycopg.Connection[Any], items: int) -> Content:
     if dimensions > 1:
         raise BadInput(
             f"content_vector has {dimensions} different dimensions, expected one",
-            hint="SELECT vector_dims(content_vector), count(*) FROM recs.items GROUP BY 1",
+            hint="SELECT cardinality(content_vector::real[]), count(*) FROM recs.items"
+            " WHERE tenant_id = recs.current_tenant() GROUP BY 1",
         )
     if supplied:
         return Content((), None, _read_vectors(driver, items, dimension))

@@ -20,7 +20,7 @@ from recs.schema import PARTITIONED_BY_MODEL
 
 # Functions of a version's own, see create_serving_function.sql and create_user_functions.sql.
 SERVING_FUNCTIONS = ("nearest_items", "stored_user", "user_history")
-PATIENCE = 30  # seconds that a drop waits for transactions that have asked recs
+PATIENCE = 30  # seconds that a drop waits for transactions that use recs
 LOCK_TIMEOUT = "300ms"  # of these, while others wait behind it
 PAUSE = 0.5  # seconds until it tries again
 
@@ -188,9 +188,9 @@ def lock_placement(connection: Connection) -> None:
 def drop_version(connection: Connection, model_id: int) -> None:
     """Drop a version and its vectors, in the caller's transaction.
 
-    It waits for a flip or a publishing that is under way: what state it is in is known after that.
-    Then, for half a minute, for transactions that have asked recs and go on: a moment at a time,
-    since who drops a partition has the whole table, and whoever asks stands in line behind.
+    It waits for half a minute: for a flip or a publishing that is under way, and for transactions
+    that have asked recs or written items and go on. A moment at a time, since who drops a partition
+    has the whole table, and whoever asks or writes stands in line behind.
 
     Raises:
         BadInput: it is active or on trial, or there is none.
@@ -218,27 +218,39 @@ def _lock_to_drop(connection: Connection, model_id: int) -> None:
         if time.monotonic() > end:
             raise RecsError(
                 f"model {model_id} was not dropped: for {PATIENCE} seconds there was a transaction"
-                " that had asked recs",
+                " that had asked recs or written items, or made a model",
                 hint="nothing has changed; end it, or drop the model when it is over",
             )
         time.sleep(PAUSE)
 
 
 def _try_to_lock(connection: Connection, model_id: int) -> bool:
-    """Lock a version and what holds its partitions, or nothing."""
+    """Lock a version and what holds its partitions, or nothing.
+
+    For a moment only: less than PostgreSQL waits before it looks for a deadlock.
+    """
+    before = connection.execute(text("SHOW lock_timeout")).scalar_one()
     try:
         with connection.begin_nested():
+            _set_lock_timeout(connection, LOCK_TIMEOUT)
             lock_placement(connection)
             connection.execute(
                 text("SELECT FROM recs.models WHERE model_id = :id FOR UPDATE"), {"id": model_id}
             )
             _require_unused(get_version(connection, model_id))
-            _lock_tables(connection)
+            # In the order in which an answer reads them.
+            tables = "ONLY recs.user_embeddings, ONLY recs.item_embeddings, ONLY recs.content_terms"
+            connection.execute(text(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE"))
+            _set_lock_timeout(connection, before)
     except OperationalError as error:
         if isinstance(error.orig, psycopg.errors.LockNotAvailable):
             return False
         raise
     return True
+
+
+def _set_lock_timeout(connection: Connection, value: str) -> None:
+    connection.execute(text("SELECT set_config('lock_timeout', :value, true)"), {"value": value})
 
 
 def _require_unused(version: ModelVersion) -> None:
@@ -251,19 +263,6 @@ def _require_unused(version: ModelVersion) -> None:
         raise BadInput(
             f"model {version.model_id} is on trial", hint="stop that first: recs models stop-trial"
         )
-
-
-def _lock_tables(connection: Connection) -> None:
-    """Lock what holds the partitions, in the order in which an answer reads them.
-
-    For a moment only: less than PostgreSQL waits before it looks for a deadlock.
-    """
-    before = connection.execute(text("SHOW lock_timeout")).scalar_one()
-    set_timeout = text("SELECT set_config('lock_timeout', :value, true)")
-    connection.execute(set_timeout, {"value": LOCK_TIMEOUT})
-    tables = "ONLY recs.user_embeddings, ONLY recs.item_embeddings, ONLY recs.content_terms"
-    connection.execute(text(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE"))
-    connection.execute(set_timeout, {"value": before})
 
 
 def partition(table: str, model_id: int) -> sql.Identifier:

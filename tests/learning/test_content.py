@@ -1,5 +1,7 @@
 """The content encoder: what SQL repeats, term by term."""
 
+import warnings
+
 import numpy as np
 import scipy.sparse as sp
 
@@ -59,3 +61,11 @@ def test_fitting_twice_gives_the_same_encoder() -> None:
 def test_a_catalog_of_one_item_can_be_encoded() -> None:
     one = FREQUENCIES[[0]]
     np.testing.assert_allclose(np.linalg.norm(fit_encoder(one).encode(one), axis=1), 1, atol=1e-6)
+
+
+def test_items_that_are_all_alike_are_encoded_without_a_warning() -> None:
+    alike = sp.csr_matrix(np.ones((30, 7)))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        content = fit_encoder(alike).encode(alike)
+    np.testing.assert_allclose(content @ content.T, 1, atol=1e-5)

@@ -99,3 +99,15 @@ def test_what_is_no_file_stays_where_nothing_was_rejected(
     path = write("a.csv", "user_id,item_id\nu,1\n")
     load_interactions(catalog, path, on_error="skip", rejects=tmp_path / "pipe")
     assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("rejected", [1, 2000])  # what a buffer holds, and more
+def test_a_disk_that_rejects_fill_is_named_and_nothing_is_loaded(
+    catalog: Connection, write: Any, rows: Any, tmp_path: Path, rejected: int
+) -> None:
+    path = write("a.csv", "user_id,item_id\nu,1\n" + "u,9\n" * rejected)
+    full = tmp_path / "full"
+    full.symlink_to("/dev/full")
+    with pytest.raises(BadInput, match=r"cannot write rejected rows to .*: No space"):
+        load_interactions(catalog, path, on_error="skip", rejects=full)
+    assert rows("SELECT count(*) FROM recs.interactions") == [(0,)]

@@ -37,7 +37,7 @@ def test_a_stranger_of_a_segment_gets_what_is_popular_there(
         connection.execute(text("SELECT recs.refresh_popularity()"))
     rows = shop.recommend("stranger", 25)
     assert [row.tier for row in rows[:20]] == ["segment_popularity"] * 20
-    assert rows[0].reason == "popular in north: 1 users"
+    assert rows[0].reason == "popular in north: 1 user"
     assert len({row.item_id for row in rows}) == 25
 
 
