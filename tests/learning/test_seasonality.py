@@ -74,9 +74,7 @@ def test_items_that_nobody_has_change_nothing_for_the_others() -> None:
     np.testing.assert_allclose(among[:3], alone, rtol=1e-6)
 
 
-def test_each_interaction_counts_by_its_weight_in_units_of_the_mean_and_from_its_last_time() -> (
-    None
-):
+def test_an_interaction_counts_by_its_share_of_the_mean_weight_from_its_last_time_on() -> None:
     # Item 0 sold of late, item 1 in the season ahead, item 2 in both, by several users each.
     taken = [(0, 8.0, 1.0), (0, 3.0, 4.0), (1, 300.0, 0.5), (2, 300.0, 2.0), (2, 0.0, 0.1)]
     item, age, weight = (np.array(column) for column in zip(*taken, strict=True))
