@@ -287,3 +287,21 @@ def test_the_hnsw_index_is_built_with_the_options_given(engine: Engine, ids: lis
         f"item_embeddings_{model_id}_{vectors_of}embedding_idx": {"m=8", "ef_construction=40"}
         for vectors_of in ("", "new_")
     }
+
+
+def test_a_version_leaves_the_planner_knowing_how_many_rows_it_has(
+    engine: Engine, ids: list[str]
+) -> None:
+    what = shops.publication(ids, vectors(4), histories={"u": [0], "v": [1], "w": [2]})
+    shops.record(engine, [(user, ids[0]) for user in "uvw"])
+    with versions.new_version(engine, name="v", dimension=8) as model_id:
+        publishing.publish(engine, model_id, what)
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT relname, reltuples FROM pg_class WHERE relname = ANY(:names)"),
+            {"names": [f"{kind}_embeddings_{model_id}" for kind in ("item", "user")]},
+        )
+        assert dict(rows.tuples().all()) == {
+            f"item_embeddings_{model_id}": N,
+            f"user_embeddings_{model_id}": 3,
+        }

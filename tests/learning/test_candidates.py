@@ -124,3 +124,13 @@ def test_lists_are_the_best_of_the_candidates_by_what_a_score_is_made_of(
     ndcg = ndcg_at_k(np.array(lists), situation.relevant, k=20)
     assert found.recall(blend) == pytest.approx(recall)
     assert found.value(blend) == pytest.approx(recall + ndcg)
+
+
+def test_what_a_user_has_stands_in_no_list_however_little_else_is_left(signals: Signals) -> None:
+    known = np.ones((1, N_ITEMS), np.float32)
+    left = np.flatnonzero(signals.tower.learned)[[3, 30, 50]]
+    known[0, left] = 0
+    situation = Situation(sp.csr_matrix(known), [left.astype(np.int64)])
+    found = Candidates.of(situation, signals)
+    for weight in (0.0, 0.8):
+        assert found.recall(Blend(tower_weight=weight)) == 1
