@@ -210,6 +210,16 @@ def test_a_version_that_is_published_stays_ready_whatever_fails_after(
     assert list(shops.states(engine).values()) == ["ready"]
 
 
+def test_a_training_that_is_interrupted_has_failed_at_once(engine: Engine) -> None:
+    def interrupted() -> None:
+        with versions.new_version(engine, name="stopped", dimension=8):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(shops.states(engine).values()) == ["failed"]
+
+
 def test_a_version_that_was_taken_for_dead_is_not_published(engine: Engine, ids: list[str]) -> None:
     with versions.new_version(engine, name="slow", dimension=8) as model_id:
         with engine.begin() as connection:

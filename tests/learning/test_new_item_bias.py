@@ -152,3 +152,10 @@ def test_of_many_users_some_judge_from_the_first_to_the_last(
     ]
     some = replace(validation, held_out=held_out)
     assert (fit_new_item_bias(space, signals, some, content_of()) != 0.59) == judged
+
+
+def test_where_even_the_least_bias_costs_too_much_it_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(new_item_bias, "COST", -1.0)  # lists would have to find twice as much
+    assert fit_new_item_bias(*tastes(), content_of()) == BIASES[0]
