@@ -299,7 +299,7 @@ def test_the_hnsw_index_is_built_with_the_options_given(engine: Engine, ids: lis
     }
 
 
-def test_a_version_leaves_the_planner_knowing_how_many_rows_it_has(
+def test_a_version_leaves_the_planner_knowing_what_is_in_its_tables(
     engine: Engine, ids: list[str]
 ) -> None:
     what = shops.publication(ids, vectors(4), histories={"u": [0], "v": [1], "w": [2]})
@@ -307,14 +307,13 @@ def test_a_version_leaves_the_planner_knowing_how_many_rows_it_has(
     with versions.new_version(engine, name="v", dimension=8) as model_id:
         publishing.publish(engine, model_id, what)
     with engine.connect() as connection:
-        rows = connection.execute(
-            text("SELECT relname, reltuples FROM pg_class WHERE relname = ANY(:names)"),
-            {"names": [f"{kind}_embeddings_{model_id}" for kind in ("item", "user")]},
-        )
-        assert dict(tuple(row) for row in rows) == {
-            f"item_embeddings_{model_id}": N,
-            f"user_embeddings_{model_id}": 3,
-        }
+        known = connection.execute(
+            text("SELECT tablename, attname FROM pg_stats WHERE schemaname = 'recs'")
+        ).all()
+    assert {
+        (f"item_embeddings_{model_id}", "source"),
+        (f"user_embeddings_{model_id}", "support"),
+    } <= {tuple(row) for row in known}
 
 
 def test_a_row_of_a_version_holds_what_was_learned_of_that_item_or_user(

@@ -126,7 +126,10 @@ def test_lists_are_the_best_of_the_candidates_by_what_a_score_is_made_of(
     assert found.value(blend) == pytest.approx(recall + ndcg)
 
 
-def test_what_a_user_has_stands_in_no_list_however_little_else_is_left(signals: Signals) -> None:
+def test_what_a_user_has_stands_in_no_list_however_little_else_is_left(
+    signals: Signals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(candidates, "EACH", 40)
     known = np.ones((1, N_ITEMS), np.float32)
     left = np.flatnonzero(signals.tower.learned)[[3, 30, 50]]
     known[0, left] = 0
