@@ -88,6 +88,17 @@ def test_training_leaves_the_planner_knowing_how_many_items_are_popular(trained:
     assert known == rows > 0
 
 
+def test_items_that_the_version_that_serves_does_not_know_are_read_back_as_not_learned(
+    trained: Engine,
+) -> None:
+    read = active.read(trained, ["unknown", "teapot-3"])
+    assert read is not None
+    space, _ = read
+    assert space.learned.tolist() == [False, True]
+    assert not space.item_embeddings[0].any()
+    assert not space.history_embeddings[0].any()
+
+
 def test_a_version_says_how_far_content_drew_its_items(trained: Engine) -> None:
     assert _metrics(trained)["draw_strength"] in STRENGTHS
 

@@ -204,6 +204,23 @@ def test_an_item_deleted_while_a_version_is_made_has_no_vector_in_it(
         assert set(learned) == set(ids) - {"item-3"}
 
 
+def test_what_goes_while_a_version_is_made_goes_though_another_tenant_has_the_same_ids(
+    engine: Engine, ids: list[str]
+) -> None:
+    shops.insert_items(engine, N, tenant="other")
+    for tenant in ("default", "other"):
+        shops.record(engine, [("goes", ids[0]), ("stays", ids[1])], tenant=tenant)
+    what = shops.publication(ids, embeddings(0), histories={"goes": [0], "stays": [1]})
+    with versions.new_version(engine, name="hand", dimension=8) as model_id:
+        run(engine, "DELETE FROM recs.interactions"
+                    " WHERE tenant_id = 'default' AND user_id = 'goes'")  # fmt: skip
+        run(engine, "DELETE FROM recs.items WHERE tenant_id = 'default' AND item_id = 'item-3'")
+        publishing.publish(engine, model_id, what)
+    assert users_with_vectors(engine) == {"stays"}
+    assert count(engine, "item_embeddings WHERE item_id = 'item-3'") == 0
+    assert count(engine, "item_embeddings") == N - 1
+
+
 def test_two_who_each_delete_a_part_of_what_a_user_did_leave_no_vector(shop: Engine) -> None:
     delete = "DELETE FROM recs.interactions WHERE user_id = 'u' AND item_id {} 'item-0'"
     with ThreadPoolExecutor(1) as pool, shop.begin() as connection:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, fields, replace
 
 import numpy as np
 import pytest
@@ -74,3 +74,18 @@ def test_neighbours_that_are_hardly_like_an_item_weigh_nothing(
             {"contents": ["[1,0]", "[0,1]"], "similarities": [similarity] * 2},
         ).scalar_one()
     np.testing.assert_allclose(weights, [0, 0], atol=1e-12)
+
+
+def test_what_is_published_of_a_blend_places_items_and_users_as_the_fitted_one_does() -> None:
+    space = compose(noise(0), Blend())
+    assert space.tower_length != 1  # what is read back has no such: the weights have it in them
+    weights = pipeline.blend_weights(space)
+    assert weights is not None
+    told = asdict(weights)
+    blend = Blend(**{field.name: told[field.name] for field in fields(Blend) if field.name in told})
+    read = replace(space, blend=blend, tower_length=1.0)
+    content = unit_rows(np.random.default_rng(0).gamma(0.3, size=(45, 12)).astype(np.float32))
+    neighbors = find_neighbors(content[:5], content[5:], np.ones(40, np.float32))
+    np.testing.assert_allclose(read.place(neighbors), space.place(neighbors), atol=1e-6)
+    known, support = space.history_embeddings[:7], np.arange(1, 8)
+    np.testing.assert_allclose(read.users(known, support), space.users(known, support), atol=1e-6)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from recs import Interaction, Item, Recommender
 from recs.errors import BadInput, NothingToLearn
@@ -15,7 +15,7 @@ from recs.learning import Timescale, TrainingConfig
 from recs.learning.signals import Signals
 from recs.learning.trained import TrainedModel
 from recs.learning.validation import Validation
-from recs.training import pipeline, reading
+from recs.training import pipeline, reading, versions
 
 pytestmark = pytest.mark.end_to_end
 FIRST, DAY = datetime(2024, 1, 1, tzinfo=UTC), timedelta(days=1)
@@ -129,3 +129,33 @@ def test_settings_whose_vectors_an_index_holds_are_not_refused_for_detail_that_i
     config = TrainingConfig(dimension=128, association_dimension=512)
     with pytest.raises(InterruptedError):
         pipeline.train_model(engine, config=config)
+
+
+@pytest.mark.parametrize(("dimension", "fits"), [(3998, True), (3999, False)])
+def test_vectors_may_be_as_wide_as_an_index_holds_and_no_wider(dimension: int, fits: bool) -> None:
+    config = TrainingConfig(dimension=dimension)
+    if fits:
+        pipeline._check_width(config, ())  # and two numbers for popularity and newness
+    else:
+        with pytest.raises(BadInput, match="could have 4001 numbers"):
+            pipeline._check_width(config, ())
+
+
+def test_where_there_is_nothing_to_learn_popularity_is_made_all_the_same(engine: Engine) -> None:
+    shop = Recommender(engine)
+    shop.upsert_items([Item("clock-1"), Item("clock-2")])
+    shop.record_interactions([Interaction("ann", "clock-2", occurred_at=FIRST)])
+    with pytest.raises(NothingToLearn, match="two different items"):
+        pipeline.train_model(engine)
+    with engine.connect() as connection:
+        popular = connection.execute(text("SELECT item_id FROM recs.item_popularity")).scalars()
+        assert popular.all() == ["clock-2"]
+
+
+def test_what_is_not_to_be_activated_is_not_though_it_is_forced(shop: Engine) -> None:
+    config = TrainingConfig(dimension=8, epochs=1, timescales=(Timescale(90.0, 90.0),))
+    report = pipeline.train_model(shop, config=config, force=True, activate=False)
+    assert not report.activated
+    with shop.connect() as connection:
+        (version,) = versions.list_versions(connection)
+    assert version.state == "ready"

@@ -168,6 +168,21 @@ def test_nobody_reads_a_partition_around_the_policies(two_tenants: Engine) -> No
             assert isinstance(caught.value.orig, psycopg.errors.InsufficientPrivilege)
 
 
+def test_who_is_granted_all_tables_of_the_schema_reads_nothing_from_a_partition(
+    two_tenants: Engine,
+) -> None:
+    with two_tenants.begin() as connection:
+        names = connection.execute(
+            text("SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent IN"
+                 " ('recs.item_embeddings'::regclass, 'recs.user_embeddings'::regclass)")
+        ).scalars().all()  # fmt: skip
+        connection.execute(text("GRANT SELECT ON ALL TABLES IN SCHEMA recs TO recs_reader"))
+    assert len(names) == 4
+    with acting_as(two_tenants, "recs_reader", "a") as connection:
+        for name in names:
+            assert connection.execute(text(f"SELECT count(*) FROM {name}")).scalar_one() == 0
+
+
 def test_a_writer_records_and_is_personalised_in_its_own_tenant(two_tenants: Engine) -> None:
     with acting_as(two_tenants, "recs_writer", "a") as connection:
         writer = Recommender(connection)

@@ -7,10 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from recs.learning import Interactions, Space
+from recs.learning import Interactions, Space, train
 from recs.learning.popularity import popularity
-from recs.learning.validation import Validation
+from recs.learning.trained import tower_users
+from recs.learning.validation import Validation, score, split_at
+from recs.metrics import recall_at_k
 from recs.training import gate
 from tests.learning import planted
 
@@ -137,3 +140,59 @@ def test_of_a_model_for_which_nothing_could_be_held_out_nothing_is_known(
     verdict = judge(data, validation, None)
     assert not verdict.passed
     assert verdict.users == 0
+
+
+@pytest.mark.parametrize(
+    ("histories", "sold", "fades"),
+    [(90.0, 7.0, 7.0), (90.0, None, 90.0), (math.inf, None, math.inf), (math.inf, 30.0, 30.0)],
+)
+def test_popularity_fades_as_the_model_says_where_it_is_compared(
+    data: Interactions, validation: Validation, histories: float, sold: float | None, fades: float
+) -> None:
+    trial = replace(GOOD, half_life_days=histories, popularity_half_life_days=sold)
+    verdict = judge(data, validation, trial)
+    popular, lists = popularity(validation.train, half_life_days=fades), []
+    for user in validation.users:
+        known = validation.train.item[validation.train.user == user]
+        lists.append(np.argsort(-np.where(np.isin(np.arange(240), known), -1, popular))[:20])
+    assert verdict.popularity is not None
+    expected = recall_at_k(np.array(lists), validation.held_out, k=20)
+    assert verdict.popularity.recall == pytest.approx(expected)
+
+
+def test_thirty_users_of_what_neither_has_seen_are_enough(
+    data: Interactions, validation: Validation
+) -> None:
+    for moment in np.sort(data.first_occurred_at)[::-1]:
+        later = split_at(data, cut=moment, max_users=100, generator=np.random.default_rng(0))
+        if len(later.users) in {29, 30}:
+            verdict = judge(data, validation, GOOD, FAIR, until=float(moment))
+            assert (verdict.against_active is not None) == (len(later.users) == 30)
+        if len(later.users) == 30:
+            break
+
+
+def test_what_a_model_has_not_learned_is_in_none_of_the_lists_that_are_judged(
+    data: Interactions, validation: Validation
+) -> None:
+    learned = np.arange(240) % 10 != 0
+    figures = []
+    for unknown in (0.0, 9.0):  # all others would stand behind what everybody is nearest to
+        items = np.where(learned[:, None], GOOD.item_embeddings, np.float32(unknown))
+        trial = replace(GOOD, item_embeddings=items, learned=learned)
+        figures.append(judge(data, validation, trial, trial))
+    assert figures[0].model == figures[1].model
+    assert figures[0].against_active == figures[1].against_active
+
+
+def test_what_is_judged_by_is_the_slice_that_training_chose_by() -> None:
+    data, config = planted.planted(predictability=0.9), replace(planted.SMALL, seed=7)
+    model, slice_of_seven = train(data, config=config), gate.validation_of(data, config)
+    assert model.trial is not None
+    users = tower_users(slice_of_seven.train, model.trial, slice_of_seven.users)
+    items = torch.from_numpy(model.trial.item_embeddings)
+    best = max(model.course.validation, key=sum)
+    assert score(torch.from_numpy(users), items, slice_of_seven) == pytest.approx(best)
+    other = gate.validation_of(data, replace(config, validation_share=0.3, validation_users=20))
+    assert len(other.users) == 20
+    assert sum(map(len, other.held_out)) > 2 * 20

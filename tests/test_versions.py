@@ -210,6 +210,16 @@ def test_a_version_that_is_published_stays_ready_whatever_fails_after(
     assert list(shops.states(engine).values()) == ["ready"]
 
 
+def test_a_training_that_is_interrupted_has_failed_at_once(engine: Engine) -> None:
+    def interrupted() -> None:
+        with versions.new_version(engine, name="stopped", dimension=8):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert list(shops.states(engine).values()) == ["failed"]
+
+
 def test_a_version_that_was_taken_for_dead_is_not_published(engine: Engine, ids: list[str]) -> None:
     with versions.new_version(engine, name="slow", dimension=8) as model_id:
         with engine.begin() as connection:
@@ -287,3 +297,93 @@ def test_the_hnsw_index_is_built_with_the_options_given(engine: Engine, ids: lis
         f"item_embeddings_{model_id}_{vectors_of}embedding_idx": {"m=8", "ef_construction=40"}
         for vectors_of in ("", "new_")
     }
+
+
+def test_a_version_leaves_the_planner_knowing_what_is_in_its_tables(
+    engine: Engine, ids: list[str]
+) -> None:
+    what = shops.publication(ids, vectors(4), histories={"u": [0], "v": [1], "w": [2]})
+    shops.record(engine, [(user, ids[0]) for user in "uvw"])
+    with versions.new_version(engine, name="v", dimension=8) as model_id:
+        publishing.publish(engine, model_id, what)
+    with engine.connect() as connection:
+        known = connection.execute(
+            text("SELECT tablename, attname FROM pg_stats WHERE schemaname = 'recs'")
+        ).all()
+    assert {
+        (f"item_embeddings_{model_id}", "source"),
+        (f"user_embeddings_{model_id}", "support"),
+    } <= {tuple(row) for row in known}
+
+
+def test_a_row_of_a_version_holds_what_was_learned_of_that_item_or_user(
+    engine: Engine, ids: list[str]
+) -> None:
+    what = shops.publication(ids, vectors(4))
+    random = np.random.default_rng(0)
+    content = vectors(5, dimension=6)
+    content[3] = 0
+    items = replace(
+        what.items,
+        history_embedding=3 * vectors(6),
+        content_embedding=content,
+        seasonality=random.uniform(0.5, 2, N).astype(np.float32),
+        learned=np.arange(N) % 10 != 0,
+    )
+    users = UserVectors(
+        ["u", "v"], vectors(7)[:2], np.array([4, 9], np.int32), np.array([-5, 2**40])
+    )
+    shops.record(engine, [("u", ids[0]), ("v", ids[0])])
+    with versions.new_version(engine, name="v", dimension=8) as model_id:
+        publishing.publish(engine, model_id, replace(what, items=items, users=users))
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text(
+                "SELECT item_id, embedding::real[], history_embedding::real[],"
+                " content_embedding::real[], seasonality, source"
+                " FROM recs.item_embeddings ORDER BY ctid"
+            )
+        ).all()
+        known = connection.execute(
+            text("SELECT user_id, history::real[], support, fingerprint FROM recs.user_embeddings")
+        ).all()
+    written = [ids.index(row[0]) for row in rows]
+    assert sorted(written) == np.flatnonzero(items.learned).tolist()
+    assert written != sorted(written), "an order that follows similarity costs the graph recall"
+    for j, (_, embedding, history, said, season, source) in zip(written, rows, strict=True):
+        np.testing.assert_allclose(embedding, items.embedding[j], atol=1e-3)
+        np.testing.assert_allclose(history, items.history_embedding[j], atol=3e-3)
+        assert season == pytest.approx(items.seasonality[j])
+        assert source == "interactions"
+        if j == 3:
+            assert said is None, "of no content nothing is near"
+        else:
+            np.testing.assert_allclose(said, content[j], atol=1e-3)
+    for row, name in enumerate("uv"):
+        (found,) = (one for one in known if one[0] == name)
+        np.testing.assert_allclose(found[1], users.history[row], atol=1e-6)
+        assert tuple(found[2:]) == (users.support[row], users.fingerprint[row])
+
+
+def test_as_many_histories_as_users_are_published_or_none(engine: Engine, ids: list[str]) -> None:
+    users = UserVectors(["u", "v"], vectors(7)[:1], np.ones(2, np.int32), np.zeros(2, int))
+    with pytest.raises(ValueError, match="shorter"):
+        shops.publish(engine, replace(shops.publication(ids, vectors(4)), users=users))
+    assert set(shops.states(engine).values()) == {"failed"}
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE recs.item_embeddings SET history_embedding = '[1,0]'",
+        "UPDATE recs.user_embeddings SET history = '[1,0]'",
+    ],
+)
+def test_the_database_itself_refuses_histories_of_another_dimension(
+    engine: Engine, ids: list[str], statement: str
+) -> None:
+    shops.record(engine, [("u", ids[0])])
+    shops.publish(engine, shops.publication(ids, vectors(4), histories={"u": [0]}))
+    with engine.begin() as connection, pytest.raises(DBAPIError) as caught:
+        connection.execute(text(statement))
+    assert isinstance(caught.value.orig, psycopg.errors.CheckViolation)

@@ -152,6 +152,6 @@ def _last_of_each_user(
     rank = np.empty(len(order), np.int64)
     rank[order] = np.arange(len(order)) - interactions.offsets[:-1][interactions.user]
     lengths = interactions.lengths
-    n_held = np.where(lengths >= 2, np.maximum(1, np.rint(share * lengths)), 0)
+    n_held = np.clip(np.rint(share * lengths), np.minimum(1, lengths - 1), lengths - 1)
     mask: Mask = rank >= (lengths - n_held)[interactions.user]
     return mask

@@ -185,3 +185,36 @@ def test_what_nobody_has_and_who_has_nothing_do_not_move_the_edge_of_noise() -> 
 def test_weights_in_another_unit_give_the_same_associations() -> None:
     plain, tenfold = (fit_ease(scale * WEIGHTS, dimension=32) for scale in (1.0, 10.0))
     np.testing.assert_allclose(product(tenfold), product(plain), atol=1e-4)
+
+
+def test_a_filter_without_dimensions_leaves_ease_as_it_is_and_fades_its_detail() -> None:
+    alone = fit_ease(WEIGHTS, dimension=32)
+    nothing = fit_low_pass(WEIGHTS, dimension=0)
+    joined = join(nothing, alone, WEIGHTS, share=0.7, detail_dimension=24, support=5.0)
+    np.testing.assert_array_equal(joined.history, alone.history)
+    np.testing.assert_array_equal(joined.items, alone.items)
+    assert joined.fading == Fading(0, 24, 5.0)
+
+
+def test_a_filter_that_says_nothing_of_anybody_adds_nothing() -> None:
+    alone, filtered = fit_ease(WEIGHTS, dimension=8), fit_low_pass(WEIGHTS, dimension=4)
+    silent = Associations(np.zeros_like(filtered.history), filtered.items)
+    joined = join(silent, alone, WEIGHTS, share=0.7, support=5.0)
+    assert not joined.history[:, :4].any()
+    shares = joined.history[:, 4:] / alone.history
+    np.testing.assert_allclose(shares, shares[0, 0], rtol=1e-4)
+    assert shares[0, 0] > 0
+
+
+def test_ease_sees_twice_as_many_signals_as_it_has_dimensions() -> None:
+    usual, twice = fit_ease(WEIGHTS, dimension=16), fit_ease(WEIGHTS, dimension=16, rank=32)
+    np.testing.assert_array_equal(usual.history, twice.history)
+
+
+def test_what_nobody_has_speaks_for_nothing() -> None:
+    unseen = sp.hstack([WEIGHTS, sp.csr_matrix((WEIGHTS.shape[0], 3))]).tocsr()
+    assert not fit_ease(unseen, dimension=16).history[-3:].any()
+    targets = sp.csr_matrix(
+        unseen.multiply(0.5) + sp.csr_matrix(([1.0], ([0], [240])), unseen.shape)
+    )
+    assert not fit_ease(unseen, targets, dimension=16).history[-3:].any()

@@ -45,3 +45,16 @@ def test_what_is_about_as_good_is_so_for_every_kind_of_user() -> None:
         for second in (0.05, 0.1)
     ]
     assert chosen == [Setting(8.0), Setting(1.0)]
+
+
+def test_the_best_has_the_largest_sum_whoever_is_best_for_one_kind_of_user() -> None:
+    # 2.0 is the best in all; 8.0 is better for the second kind, and useless for the first.
+    verdicts = np.array([[0.1, 0.1], [0.1, 0.1], [0.99, 0.79], [1.0, 0.8], [0.1, 1.0]])
+    assert nearest_good(WEIGHTS, verdicts, DEFAULT, ("weight",), tolerance=0.05) == DEFAULT
+
+
+@pytest.mark.parametrize(("far", "chosen"), [(90.0, 90.0), (110.0, 0.0)])
+def test_nothing_at_all_is_as_far_as_a_hundredth(far: float, chosen: float) -> None:
+    settings = [Setting(0.0), Setting(far)]
+    alike = np.ones((2, 1))
+    assert nearest_good(settings, alike, DEFAULT, ("weight",), tolerance=0.0).weight == chosen

@@ -5,7 +5,7 @@ import warnings
 import numpy as np
 import scipy.sparse as sp
 
-from recs.learning.content import fit_encoder, inverse_document_frequencies
+from recs.learning.content import fit_encoder, inverse_document_frequencies, term_weights
 
 # Items 0-3 are mugs, 4-7 are lamps; "red" and "blue" cross the kinds.
 TERMS = ["mug", "tea", "lamp", "light", "red", "blue"]
@@ -69,3 +69,30 @@ def test_items_that_are_all_alike_are_encoded_without_a_warning() -> None:
         warnings.simplefilter("error")
         content = fit_encoder(alike).encode(alike)
     np.testing.assert_allclose(content @ content.T, 1, atol=1e-5)
+
+
+def test_term_vectors_are_what_tells_items_apart_that_count_alike_however_long_they_are() -> None:
+    generator = np.random.default_rng(0)
+    frequencies = generator.poisson(0.4, size=(30, 12))
+    frequencies[:5] *= 9  # long texts
+    counts = generator.uniform(0.5, 2, 12)
+    encoder = fit_encoder(sp.csr_matrix(frequencies), counts.astype(np.float32), dimension=4)
+    rows = np.zeros((30, 12))
+    for item, term in zip(*frequencies.nonzero(), strict=True):
+        idf = np.log(31 / (1 + np.count_nonzero(frequencies[:, term]))) + 1
+        rows[item, term] = (1 + np.log(frequencies[item, term])) * idf * counts[term]
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    leading = np.linalg.svd(rows / np.maximum(lengths, 1e-9))[2][:4]
+    found = encoder.term_vectors / counts[:, None]
+    np.testing.assert_allclose(found @ found.T, leading.T @ leading, atol=1e-4)
+
+
+def test_a_stored_zero_is_no_term_of_an_item() -> None:
+    there = FREQUENCIES.tocoo()
+    places = np.append(there.row, 3), np.append(there.col, 4)
+    zeros = sp.csr_matrix((np.append(there.data, 0), places), FREQUENCIES.shape)
+    assert zeros.nnz == FREQUENCIES.nnz + 1
+    idf = inverse_document_frequencies(FREQUENCIES)
+    np.testing.assert_array_equal(inverse_document_frequencies(zeros), idf)
+    weights = term_weights(zeros, idf)
+    np.testing.assert_array_equal(weights.toarray(), term_weights(FREQUENCIES, idf).toarray())

@@ -83,10 +83,11 @@ def test_pooling_equals_a_slow_reference() -> None:
 def test_histories_come_block_by_block_as_they_are_pooled(
     space: Space, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    data = planted(predictability=0.8, n_users=60)
+    data = planted(predictability=0.8, n_users=60, with_times=True)
+    fading = replace(space, half_life_days=30.0)
     monkeypatch.setattr("recs.learning.ranking.CELLS", 7 * space.history_embeddings.shape[1])
-    streamed = np.stack(list(space.stream_histories(data)))
-    np.testing.assert_allclose(streamed, space.pool(data).history, atol=1e-6)
+    streamed = np.stack(list(fading.stream_histories(data)))
+    np.testing.assert_allclose(streamed, fading.pool(data).history, atol=1e-6)
 
 
 @pytest.mark.parametrize("n", [1, 3, 10])

@@ -257,3 +257,108 @@ def test_what_cannot_be_served_stands_in_no_list_that_is_judged():
     ]
     assert scored[0] == (0, 0)
     assert scored[1][0] > 0
+
+
+def test_pairs_of_a_large_catalog_are_told_apart() -> None:
+    # 42949 * 100000 + 67296 is 2 ** 32.
+    data = Interactions.from_pairs(ints(0, 42949), ints(0, 67296), n_users=50_000, n_items=100_000)
+    assert len(data) == 2
+
+
+def test_nothing_has_no_times_no_age_and_weighs_one() -> None:
+    nothing = visits(3, 30.0).select(np.zeros(30, np.bool_))
+    assert not nothing.has_times
+    assert nothing.median_age == 0
+    assert nothing.mean_weight == 1
+
+
+def repeated(first: list[float], last: list[float], **more: float) -> Interactions:
+    """One item each of so many users, taken first and last on these days."""
+    users = np.arange(len(first), dtype=np.int32)
+    return Interactions.from_pairs(
+        users, 0 * users, n_users=len(first), n_items=1,
+        first_occurred_at=np.array(first), last_occurred_at=np.array(last), **more,
+    )  # fmt: skip
+
+
+def test_times_and_ages_are_those_of_the_first_occurrence() -> None:
+    assert not repeated([3, 3, 3], [3, 4, 5]).has_times
+    assert repeated([3, 3, 4], [5, 5, 5]).has_times
+    assert repeated([1, 4, 9], [9, 9, 9], trained_until=10).median_age == 6
+    assert repeated([14, 15, 9], [14, 15, 9], trained_until=10).median_age == 0
+
+
+def test_who_buys_the_same_again_much_later_acts_in_sittings_all_the_same() -> None:
+    data = visits(100, 0.004)
+    later = np.random.default_rng(0).uniform(0, 365, len(data))
+    assert replace(data, last_occurred_at=data.first_occurred_at + later).in_sittings
+
+
+def test_what_is_undated_is_no_sitting() -> None:
+    assert not visits(1, 0.0).in_sittings
+    assert not planted(predictability=0.5).in_sittings
+
+
+def test_what_came_first_by_the_cut_is_trained_on_as_it_was_known_then() -> None:
+    # Days of the first and the last time; the last pair alone is new after day 5.
+    first, last = np.array([1.0, 2.0, 5.0, 5.1]), np.array([1.0, 9.0, 5.0, 9.0])
+    data = Interactions.from_pairs(
+        ints(0, 0, 0, 0, 1), ints(0, 1, 2, 3, 3), n_users=2, n_items=4,
+        first_occurred_at=np.array([*first, 0.0]), last_occurred_at=np.array([*last, 0.0]),
+    )  # fmt: skip
+    validation = split_at(data, cut=5.0, max_users=9, generator=np.random.default_rng(0))
+    train = validation.train
+    assert train.item[train.user == 0].tolist() == [0, 1, 2]
+    assert train.last_occurred_at[train.user == 0].tolist() == [1, 5, 5]
+    assert train.ages()[train.user == 0].tolist() == [4, 0, 0]
+    assert [items.tolist() for items in validation.held_out] == [[3]]
+
+
+def test_users_of_the_slice_and_newcomers_are_drawn_and_not_the_oldest_accounts() -> None:
+    data = planted(predictability=0.5)
+    drawn = hold_out(data, share=0.1, max_users=50, generator=np.random.default_rng(0))
+    for users in (drawn.users, drawn.newcomers):
+        assert 100 < np.mean(users) < 300
+        assert (np.diff(users) > 0).all()
+
+
+@pytest.mark.parametrize(("n_users", "spans"), [(100, True), (99, False)])
+def test_a_hundred_users_who_span_the_cut_are_enough(n_users: int, spans: bool) -> None:
+    user, turn = np.divmod(np.arange(10 * n_users), 10)
+    data = Interactions.from_pairs(
+        user.astype(np.int32), ((user + turn) % 10).astype(np.int32), n_users=n_users, n_items=10,
+        first_occurred_at=np.where(turn < 9, turn + user / 1000, 100 + user / 1000),
+    )  # fmt: skip
+    latest = latest_of(data)
+    assert (latest is not None) == spans
+    if latest is not None:
+        assert len(latest.users) == 100
+
+
+def test_of_each_user_the_last_tenth_is_held_out_and_one_item_at_least() -> None:
+    data = visits(120, 0.004, length=10)
+    # What was taken first was taken again last.
+    data = replace(data, last_occurred_at=2 * data.first_occurred_at.max() - data.first_occurred_at)
+    for share, count in ((0.1, 1), (0.34, 3), (0.01, 1)):
+        validation = hold_out(data, share=share, max_users=200, generator=np.random.default_rng(0))
+        for user, items in zip(validation.users, validation.held_out, strict=True):
+            rows = range(data.offsets[user], data.offsets[user + 1])
+            assert sorted(items) == sorted(data.item[rows[-count:]])
+
+
+def test_who_has_one_item_keeps_it_and_who_has_two_keeps_one() -> None:
+    user = np.repeat(np.arange(60), np.where(np.arange(60) < 20, 1, 2))
+    item = np.concatenate([np.zeros(20), np.tile([1, 2], 40)])
+    data = Interactions.from_pairs(
+        user.astype(np.int32), item.astype(np.int32), n_users=60, n_items=3
+    )
+    for share in (0.1, 0.6, 0.9):
+        validation = hold_out(data, share=share, max_users=99, generator=np.random.default_rng(0))
+        assert validation.train.lengths.tolist() == [1] * 60
+        assert validation.users.tolist() == list(range(20, 60))
+
+
+def test_of_what_is_undated_an_item_is_held_out_whatever_its_number() -> None:
+    data = planted(predictability=0.0)
+    validation = hold_out(data, share=0.2, max_users=400, generator=np.random.default_rng(0))
+    assert 110 < np.concatenate(validation.held_out).mean() < 130

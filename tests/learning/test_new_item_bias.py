@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 
 import numpy as np
 import pytest
 import scipy.sparse as sp
 
-from recs.learning import TIMELESS, Space, signals_of, train
+from recs.learning import TIMELESS, Space, new_item_bias, signals_of, train
 from recs.learning.blend import Blend
 from recs.learning.cold_items import Neighbors, find_neighbors
 from recs.learning.interactions import Floats
 from recs.learning.new_item_bias import BIASES, COST, PRETENDED_NEW, fit_new_item_bias
+from recs.learning.signals import Signals
 from recs.learning.space import compose
 from recs.learning.validation import Validation
 from recs.metrics import recall_at_k
-from tests.learning.planted import SMALL, content_of, held, planted
+from tests.learning.planted import SIZE, SMALL, content_of, held, planted
 from tests.learning.reference import slow_list
 
 
@@ -32,19 +35,29 @@ def slow_recall(space: Space, items: Floats, validation: Validation, new: set[in
     return recall_at_k(np.array(lists), old, k=20)
 
 
-@pytest.mark.parametrize("blur", [0.1, 0.2])
+@pytest.mark.parametrize(
+    ("blur", "most_new", "uneven"), [(0.1, 5000, False), (0.2, 5000, False), (0.2, 4, True)]
+)
 def test_new_items_are_put_forward_until_old_ones_would_lose_more_than_they_may(
-    blur: float,
+    blur: float, most_new: int, uneven: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(new_item_bias, "MOST_NEW", most_new)
     data = planted(predictability=0.8, n_users=600, length=25)
     config = replace(SMALL, epochs=1, timescales=(TIMELESS,), validation_users=600)
     validation, content = held(data, config), content_of(blur=blur)
     tower = train(validation.train, config=config)
     signals = signals_of(validation.train, tower)
+    if uneven:
+        random = np.random.default_rng(1)
+        signals = replace(
+            signals,
+            popularity=10 ** random.uniform(-3, 0, 240).astype(np.float32),
+            seasonality=10 ** random.uniform(-1, 1, 240).astype(np.float32),
+        )
     space = compose(signals, Blend())
     bias = fit_new_item_bias(space, signals, validation, content)
     drawn = np.random.default_rng(0).permutation(np.flatnonzero(space.learned))
-    new = drawn[: int(PRETENDED_NEW * len(drawn))]
+    new = drawn[: min(most_new, int(PRETENDED_NEW * len(drawn)))]
     rest = np.setdiff1d(drawn, new)
     among = find_neighbors(content[new], content[rest], signals.popularity[rest])
     lay = np.zeros((len(rest), 240))
@@ -88,3 +101,61 @@ def test_without_content_of_any_item_the_bias_stays() -> None:
     nothing = np.zeros((240, 4), np.float32)
     space = compose(signals, Blend(new_item_bias=0.35))
     assert fit_new_item_bias(space, signals, validation, nothing) == 0.35
+
+
+@cache
+def tastes() -> tuple[Space, Signals, Validation]:
+    """Return a space in which one item of each group is not learned."""
+    data = planted(predictability=0.8, n_users=400, length=25)
+    data = data.select(data.item % SIZE != 0)
+    config = replace(SMALL, epochs=1, timescales=(TIMELESS,), validation_users=400)
+    validation = held(data, config)
+    signals = signals_of(validation.train, train(validation.train, config=config))
+    return compose(signals, Blend(new_item_bias=0.59)), signals, validation
+
+
+def test_what_nobody_has_is_not_pretended_to_be_new_and_stands_in_no_list() -> None:
+    space, signals, validation = tastes()
+    unknown = np.flatnonzero(~space.learned)
+    assert len(unknown) == 8
+    content = content_of()
+    bias = fit_new_item_bias(space, signals, validation, content)
+    assert bias != 0.59
+    loud = space.item_embeddings.copy()
+    loud[unknown] = 10 * space.users(space.history_embeddings[1:9], np.full(8, 5))
+    said = content.copy()
+    said[unknown] = content.mean(axis=0)  # like everything
+    for other in (content, said):
+        louder = replace(space, item_embeddings=loud)
+        assert fit_new_item_bias(louder, signals, validation, other) == bias
+
+
+@pytest.mark.parametrize(
+    ("finds", "most", "judged"),
+    [
+        (lambda n: np.arange(n) >= n / 2, 100, True),  # the newer accounts have a say
+        (lambda n: np.arange(n) % 2 == 1, 200, False),  # every second one, of more than 200
+        (lambda n: np.arange(n) % 2 == 0, 200, True),
+    ],
+)
+def test_of_many_users_some_judge_from_the_first_to_the_last(
+    finds: Callable[[int], np.ndarray], most: int, judged: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(new_item_bias, "USERS", most)
+    space, signals, validation = tastes()
+    train, n = validation.train, len(validation.users)
+    assert 200 < n < 400
+    seen = [train.item[train.offsets[u]].astype(np.int64) for u in validation.users]
+    held_out = [
+        items if found else np.array([known])  # what is seen already is not found
+        for items, known, found in zip(validation.held_out, seen, finds(n), strict=True)
+    ]
+    some = replace(validation, held_out=held_out)
+    assert (fit_new_item_bias(space, signals, some, content_of()) != 0.59) == judged
+
+
+def test_where_even_the_least_bias_costs_too_much_it_is_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(new_item_bias, "COST", -1.0)  # lists would have to find twice as much
+    assert fit_new_item_bias(*tastes(), content_of()) == BIASES[0]

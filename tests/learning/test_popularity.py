@@ -1,6 +1,7 @@
 """Popularity that fades."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -33,6 +34,8 @@ def test_without_a_half_life_popularity_counts_users() -> None:
 
 def test_popularity_equals_a_slow_reference_and_the_best_seller_has_one() -> None:
     data = planted(predictability=0.5, n_users=100, with_times=True)
+    weight = np.random.default_rng(0).uniform(0.1, 3, len(data)).astype(np.float32)
+    data = replace(data, weight=weight)
     sums = [0.0] * data.n_items
     for row in range(len(data)):
         age = data.trained_until - data.last_occurred_at[row]
@@ -47,6 +50,24 @@ def test_what_sold_in_the_season_ahead_a_year_ago_counts_as_if_sold_now() -> Non
     sold = popularity(interactions(100.0), half_life_days=200.0)
     halves = np.array([2.5, 2, 0, 1, 0.5, 0, np.inf])
     np.testing.assert_allclose(sold, 0.5**halves, rtol=1e-6)
+
+
+def test_what_lasts_as_long_as_a_season_has_one_ahead_from_its_first_day_to_its_last() -> None:
+    # Days ago: 385, 245 and none are of the season ahead or of now, 386 and 244 are not.
+    ages = np.array([386.0, 385.0, 245.0, 244.0, 0.0])
+    data = Interactions.from_pairs(
+        np.zeros(5, np.int32),
+        np.arange(5, dtype=np.int32),
+        n_users=1,
+        n_items=5,
+        last_occurred_at=1000 - ages,
+    )
+    faded = 0.5 ** (ages / 140)
+    expected = [faded[0], 1, 1, faded[3], 1]
+    np.testing.assert_allclose(popularity(data, half_life_days=140.0), expected, rtol=1e-6)
+    np.testing.assert_allclose(
+        popularity(data, half_life_days=139.9), 0.5 ** (ages / 139.9), rtol=1e-6
+    )
 
 
 def test_what_lasts_less_than_a_season_has_none_ahead() -> None:

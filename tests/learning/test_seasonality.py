@@ -38,7 +38,7 @@ def test_the_geometric_mean_is_one() -> None:
 
 
 def test_it_equals_a_slow_reference() -> None:
-    ages = [3.0, 244.0, 246.0, 384.0, 386.0]
+    ages = [3.0, 244.0, 245.0, 246.0, 384.0, 385.0, 386.0]
     logs = []
     for age in [*ages, 0.0]:
         late = 0.5 ** (age / 60)
@@ -66,3 +66,36 @@ def test_time_that_carries_nothing_makes_no_season() -> None:
 
 def test_an_item_that_nobody_has_is_of_all_seasons() -> None:
     assert seasonality(sold(10, 300, n_items=5), half_life_days=120)[3:].tolist() == [1, 1]
+
+
+def test_items_that_nobody_has_change_nothing_for_the_others() -> None:
+    alone = seasonality(sold(10, 300), half_life_days=120)
+    among = seasonality(sold(10, 300, n_items=50), half_life_days=120)
+    np.testing.assert_allclose(among[:3], alone, rtol=1e-6)
+
+
+def test_an_interaction_counts_by_its_share_of_the_mean_weight_from_its_last_time_on() -> None:
+    # Item 0 sold of late, item 1 in the season ahead, item 2 in both, by several users each.
+    taken = [(0, 8.0, 1.0), (0, 3.0, 4.0), (1, 300.0, 0.5), (2, 300.0, 2.0), (2, 0.0, 0.1)]
+    item, age, weight = (np.array(column) for column in zip(*taken, strict=True))
+    data = Interactions.from_pairs(
+        np.arange(5, dtype=np.int32),
+        item.astype(np.int32),
+        n_users=5,
+        n_items=3,
+        weight=weight.astype(np.float32),
+        first_occurred_at=NOW - age - 150,
+        last_occurred_at=NOW - age,
+        trained_until=NOW,
+    )
+    logs = []
+    for one in range(3):
+        late = ahead = 3.0
+        for other, days, counts in taken:
+            if other == one:
+                faded = 0.5 ** (days / 60)
+                late += counts / weight.mean() * faded
+                ahead += counts / weight.mean() * (2.0 if days == 300 else faded)
+        logs.append(math.log(ahead / late))
+    expected = np.exp(np.array(logs) - np.mean(logs))
+    np.testing.assert_allclose(seasonality(data, half_life_days=60), expected, rtol=1e-5)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from recs.learning import shrinkage
 from recs.learning.shrinkage import SUPPORT, fit_draw
 from recs.learning.vectors import unit_rows
 
@@ -121,3 +122,53 @@ def test_a_draw_of_less_strength_goes_less_of_the_way(strength: float) -> None:
     expected = unit_rows((1 - share) * before + share * draw.means)
     np.testing.assert_allclose(draw.apply(before, strength), expected, atol=1e-6)
     assert draw.share.max() > 0.5
+
+
+def test_a_hundred_items_of_users_and_content_are_enough_and_one_less_is_not() -> None:
+    true, support = truth(own=0.3), support_of()
+    before = learned(true, support, chance=1.5)
+    for enough, moved in ((100, True), (99, False)):
+        content = content_of()
+        content[enough:] = 0
+        assert np.any(drawn(before, content, support) != before) == moved
+
+
+def test_likes_are_looked_for_among_the_items_of_most_users(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shrinkage, "COMPARED", 400)
+    true, support = truth(own=0.3), support_of() + 400 * (np.arange(N_ITEMS) >= 800)
+    before = learned(true, support, chance=1.5)
+    means = fit_draw(before, content_of(), support).means
+    for item in range(0, N_ITEMS, 7):
+        likes = [i for i in range(800, N_ITEMS) if THEMES[i] == THEMES[item] and i != item]
+        np.testing.assert_allclose(
+            means[item], unit_rows(before[likes].mean(0)[None])[0], atol=1e-5
+        )
+
+
+def test_where_items_of_many_users_lie_further_from_their_likes_nothing_draws() -> None:
+    true, support = truth(own=0.3), support_of()
+    contrary = learned(true, support.max() + 1 - support, chance=1.5)
+    assert not fit_draw(contrary, content_of(), support).share.any()
+
+
+def test_no_item_is_drawn_further_than_as_if_all_that_lies_between_were_chance() -> None:
+    true, support = truth(own=0.0), support_of()
+    few = support < 40
+    before = np.where(few[:, None], learned(true, support, chance=4.0), true)
+    share = fit_draw(before, content_of(), support).share
+    assert share.max() > 0.9
+    assert (share <= SUPPORT / (support + SUPPORT) + 1e-6).all()
+
+
+def test_items_like_nothing_have_no_say_on_how_far_the_others_are_drawn() -> None:
+    true, support = truth(own=0.3), support_of()
+    before = learned(true, support, chance=1.5)
+    alone = np.pad(content_of(), ((0, 0), (0, 300)))
+    alone[:300, :N_THEMES] = 0
+    alone[:300, N_THEMES:] = np.eye(300)  # each like itself alone
+    draw = fit_draw(before, alone, support)
+    assert not draw.share[:300].any()
+    others = fit_draw(before[300:], content_of()[300:], support[300:])
+    np.testing.assert_allclose(draw.share[300:], others.share, rtol=1e-5)

@@ -9,7 +9,7 @@ import pytest
 
 from recs.learning import Interactions
 from recs.learning.fitted_blend import KNOWN_ITEMS
-from recs.learning.situation import replay
+from recs.learning.situation import regulars, replay
 from recs.learning.validation import Validation, hold_out
 from tests.learning.planted import planted
 
@@ -89,3 +89,30 @@ def test_who_has_nothing_left_to_find_is_not_replayed() -> None:
     situation = replay(data, validation, longest)
     assert situation.known.shape == (0, data.n_items)
     assert not situation.relevant
+
+
+@pytest.mark.parametrize(("most", "step"), [(1000, 1), (60, 1), (59, 2), (31, 2), (20, 3), (7, 9)])
+def test_regulars_are_some_of_the_slices_users_from_the_first_to_the_last(
+    most: int, step: int
+) -> None:
+    data = planted(predictability=0.5, n_users=200, with_times=True)
+    weight = np.random.default_rng(0).uniform(0.5, 2, len(data)).astype(np.float32)
+    data = replace(data, weight=weight)
+    validation = hold_out(data, share=0.4, max_users=60, generator=np.random.default_rng(0))
+    assert len(validation.users) == 60
+    train = validation.train
+    situation = regulars(validation, 30.0, most=most)
+    chosen = range(0, 60, step)
+    assert len(situation.relevant) == situation.known.shape[0] == len(chosen) <= most
+    for row, place in enumerate(chosen):
+        user = validation.users[place]
+        expected = {
+            int(train.item[n]): train.weight[n]
+            * 0.5 ** (max(0.0, train.trained_until - train.last_occurred_at[n]) / 30)
+            for n in range(train.offsets[user], train.offsets[user + 1])
+        }
+        known = situation.known[row]
+        found = dict(zip(known.indices.tolist(), known.data.tolist(), strict=True))
+        assert found == pytest.approx(expected, rel=1e-5)
+        assert situation.relevant[row] is validation.held_out[place]
+    assert (situation.barred != situation.known).nnz == 0

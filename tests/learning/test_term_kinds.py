@@ -110,3 +110,21 @@ def test_cosines_of_kinds_are_those_of_all_terms_weighted(seed: int, weights: Ki
 
 def test_fitting_twice_gives_the_same_weights() -> None:
     assert fit(TermKind.ATTRIBUTE) == fit(TermKind.ATTRIBUTE)
+
+
+@pytest.mark.parametrize(
+    ("had", "described", "enough"), [(500, 600, True), (499, 600, False), (600, 499, False)]
+)
+def test_a_hundred_items_that_somebody_has_and_that_have_terms_are_enough(
+    had: int, described: int, enough: bool
+) -> None:
+    histories, terms = HISTORIES.tolil(), telling(TermKind.ATTRIBUTE).tolil()
+    histories[:, had:], terms[described:] = 0, 0
+    found = fit_kind_weights(terms.tocsr(), KINDS, histories.tocsr(), ASSOCIATIONS)
+    assert (found != KindWeights()) == enough
+
+
+def test_who_has_nothing_besides_what_is_new_does_not_judge() -> None:
+    lone = sp.csr_matrix((np.ones(600, np.float32), (np.arange(600), np.arange(600))))
+    both = sp.vstack([HISTORIES[:80], lone], format="csr")
+    assert fit_kind_weights(telling(TermKind.ATTRIBUTE), KINDS, both, ASSOCIATIONS) == KindWeights()
