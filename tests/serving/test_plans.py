@@ -123,10 +123,16 @@ class Explained:
             yield
 
     @contextmanager
+    def after(self, statement: str) -> Iterator[None]:
+        """Have run a statement, and roll that back."""
+        with self._connection.transaction(force_rollback=True):
+            self._connection.execute(statement.encode())
+            yield
+
+    @contextmanager
     def without_popularity(self) -> Iterator[None]:
         """Have a catalog that nobody has touched, and roll that back."""
-        with self._connection.transaction(force_rollback=True):
-            self._connection.execute("DELETE FROM recs.item_popularity")
+        with self.after("DELETE FROM recs.item_popularity"):
             yield
 
     def plans(self, statement: str, *parameters: Any) -> list[Node]:
@@ -277,13 +283,22 @@ def test_of_many_candidates_that_the_graph_misses_only_the_nearest_are_joined(
     assert sum(map(rows_read, joined)) < NEW, json.dumps(plans, indent=1)
 
 
-def test_what_is_left_out_does_not_make_a_filter_strict(explained: Explained) -> None:
-    # A third of the catalog passes, and more best sellers are excluded than are walked.
-    plans = explained.plans(
-        "SELECT * FROM recs.recommend('stranger', %s, p_filter => %s, p_exclude =>"
-        " ARRAY(SELECT item_id FROM recs.popular_items ORDER BY popularity DESC LIMIT 2000))",
-        K, '{"colour": "red"}',
-    )  # fmt: skip
+BEST = "SELECT item_id FROM recs.popular_items ORDER BY popularity DESC LIMIT 2000"
+
+
+@pytest.mark.parametrize(
+    ("user", "exclude"), [("stranger", f", p_exclude => ARRAY({BEST})"), ("who has all", "")]
+)
+def test_what_is_left_out_does_not_make_a_filter_strict(
+    explained: Explained, user: str, exclude: str
+) -> None:
+    # A third of the catalog passes, and more best sellers are left out than are walked.
+    history = f"SELECT 'who has all', b.item_id FROM ({BEST}) b"
+    with explained.after(f"INSERT INTO recs.interactions (user_id, item_id) {history}"):
+        plans = explained.plans(
+            f"SELECT * FROM recs.fill_recommendations('{user}', %s, p_filter => %s{exclude})",
+            K, '{"colour": "red"}',
+        )  # fmt: skip
     assert plans[-1]["Plan"]["Actual Rows"] == K
     assert not scans_of(plans, "items_attributes_idx"), json.dumps(plans, indent=1)
 
