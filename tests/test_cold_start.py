@@ -77,6 +77,26 @@ def test_users_are_recommended_the_group_they_keep_to(trained: Engine) -> None:
         assert {row.tier for row in rows} <= {"model", "fold_in"}
 
 
+@pytest.mark.parametrize(
+    "basket", [["clock-4"], ["clock-4", "lantern-1"], ["clock-4", "new", "clock-7"]]
+)
+def test_a_basket_gets_what_a_newcomer_with_it_gets_and_for_the_same_reasons(
+    trained: Engine, basket: list[str]
+) -> None:
+    Recommender(trained).upsert_items([Item("new", "purple lantern number3")])
+    rows = Recommender(trained).recommend_for_items(basket, 8)
+    with trained.connect() as connection:
+        newcomer = Recommender(connection)
+        newcomer.record_interactions(Interaction("newcomer", item) for item in basket)
+        expected = newcomer.recommend("newcomer", 8)
+        connection.rollback()
+    assert {row.tier for row in rows} == {"fold_in"}
+    assert [(r.item_id, r.rank, r.reason) for r in rows] == [
+        (r.item_id, r.rank, r.reason) for r in expected
+    ]
+    assert [r.score for r in rows] == pytest.approx([r.score for r in expected], abs=1e-3)
+
+
 def test_training_leaves_the_planner_knowing_how_many_items_are_popular(trained: Engine) -> None:
     with trained.connect() as connection:
         known, rows = connection.execute(
