@@ -84,10 +84,11 @@ def interactions(settings: Settings, /, file: Path, **options: Any) -> None:
 
     engine = settings.engine()
     report = _run(settings.output, file, loading.load_interactions, engine, options)
-    with _loaded(settings.output, "interactions", report):
+    with _loaded(settings.output, "interactions", report) as facts:
+        facts["popularity_refreshed"] = False
         remedy = _refresh_of(settings.tenant_id)
         with _left_undone(settings.output, report, "popularity was not refreshed", remedy):
-            _refresh_popularity(settings.output, engine)
+            facts["popularity_refreshed"] = _refresh_popularity(settings.output, engine)
         _analyze(settings.output, report, engine, "interactions", "item_popularity")
 
 
@@ -137,12 +138,16 @@ def _run(
 
 
 @contextmanager
-def _loaded(output: Output, noun: str, report: LoadReport) -> Iterator[None]:
-    """Tell what was loaded after the block, even if it fails: the load is committed."""
+def _loaded(output: Output, noun: str, report: LoadReport) -> Iterator[dict[str, Any]]:
+    """Tell what was loaded after the block, even if it fails: the load is committed.
+
+    The block adds to the facts that are told to programs.
+    """
+    facts: dict[str, Any] = {}
     try:
-        yield
+        yield facts
     finally:
-        _tell(output, noun, report)
+        _tell(output, noun, report, facts)
 
 
 @contextmanager
@@ -176,7 +181,8 @@ def _refresh_of(tenant_id: str | None) -> str:
     return f"{setting.as_string()}; {_REFRESH}"
 
 
-def _refresh_popularity(output: Output, engine: Engine) -> None:
+def _refresh_popularity(output: Output, engine: Engine) -> bool:
+    """Refresh it where that is allowed; return whether."""
     allowed = (
         "SELECT has_function_privilege('recs.refresh_popularity(timestamptz)', 'EXECUTE'),"
         " current_user"
@@ -188,13 +194,14 @@ def _refresh_popularity(output: Output, engine: Engine) -> None:
                 progress.add_task("refreshing popularity", total=None)
                 connection.execute(text(_REFRESH))
         else:
-            output.plain(
+            output.warn(
                 f"popularity is as it was: {user} may not run {_REFRESH},"
                 " members of recs_trainer may"
             )
+    return bool(may)
 
 
-def _tell(output: Output, noun: str, report: LoadReport) -> None:
+def _tell(output: Output, noun: str, report: LoadReport, facts: dict[str, Any]) -> None:
     output.result(
         {
             "table": noun,
@@ -204,6 +211,7 @@ def _tell(output: Output, noun: str, report: LoadReport) -> None:
             "rows_per_second": round(report.rows_per_second),
             "rejects": report.rejects,
             "ignored": list(report.ignored),
+            **facts,
         }
     )
     output.say(

@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 import pytest
+from psycopg import conninfo
 from sqlalchemy import Engine, text
 
 from recs.cli import main
@@ -36,6 +37,24 @@ def test_items_and_interactions_load_from_the_command_line(
         counted = "SELECT reltuples FROM pg_class WHERE oid = CAST(:table AS regclass)"
         for table in ("items", "interactions", "item_popularity"):  # the planner knows them
             assert connection.scalar(text(counted), {"table": f"recs.{table}"}) == 2
+
+
+def test_who_may_not_refresh_popularity_is_told_and_so_are_programs(
+    engine: Engine, dsn: str, write: Any, capsys: Any
+) -> None:
+    main(["--dsn", dsn, "load", "items", str(write("items.csv", "item_id\n1\n"))])
+    events = str(write("events.csv", "user_id,item_id\na,1\n"))
+    for role, refreshed in (("recs_writer", False), ("none", True)):
+        asked = ["--dsn", conninfo.make_conninfo(dsn, options=f"-c role={role}"), "load"]
+        capsys.readouterr()
+        main([*asked, "interactions", events])
+        warned = f"warning: popularity is as it was: {role} may not run SELECT recs.refresh"
+        assert (warned in capsys.readouterr().err) is not refreshed
+        main([*asked, "interactions", events, "--json"])
+        assert json.loads(capsys.readouterr().out)["popularity_refreshed"] is refreshed
+        with engine.connect() as connection:
+            known = connection.scalar(text("SELECT count(*) FROM recs.item_popularity"))
+            assert known == (1 if refreshed else 0)
 
 
 def test_a_bad_row_is_two_lines_and_exit_code_1(dsn: str, write: Any, capsys: Any) -> None:
