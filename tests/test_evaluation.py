@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
@@ -131,6 +131,34 @@ def test_a_version_on_trial_has_no_part_in_what_is_said_of_the_active_one(
     assert contents(engine) == before
 
 
+def test_since_a_time_what_was_done_before_it_is_known_and_what_was_done_after_is_looked_for(
+    engine: Engine, served: dict[str, list[str]]
+) -> None:
+    users = list(served)
+    shops.record(engine, [(user, served[user][0]) for user in users], before=-timedelta(days=1))
+    with engine.connect() as connection:
+        later = Recommender(connection).recommend_many(users, K)
+    shops.record(
+        engine, [(user, later[user][0].item_id) for user in users[:4]], before=-timedelta(days=3)
+    )
+    since = shops.TRAINED_UNTIL + timedelta(days=2)
+    before = contents(engine)
+    found = evaluation.evaluate(engine, k=1, since=since)
+    assert (found.since, found.users, found.model.recall) == (since, 4, 1)
+    assert contents(engine) == before
+    # From the end of the training on, half of what the four did was first.
+    assert evaluation.evaluate(engine, k=1).model.recall == (USERS - 4 + 4 / 2) / USERS
+
+
+def test_a_version_is_not_judged_on_what_it_has_learned(
+    engine: Engine, served: dict[str, list[str]]
+) -> None:
+    evaluated = shops.TRAINED_UNTIL - timedelta(microseconds=1)
+    with pytest.raises(BadInput, match="has learned of what was done until") as caught:
+        evaluation.evaluate(engine, since=evaluated)
+    assert caught.value.hint == "take a later time"
+
+
 def test_without_anything_after_the_training_there_is_nothing_to_judge(
     engine: Engine, served: dict[str, list[str]]
 ) -> None:
@@ -190,7 +218,12 @@ def test_the_command_asks_for_the_sample_and_prints_each_figure_in_its_place(
 
     monkeypatch.setattr(evaluation, "evaluate", evaluated)
     main(["--dsn", dsn, "evaluate", "--k", "7", "--users", "9", "--seed", "5"])
-    assert asked == [{"k": 7, "users": 9, "seed": 5, "model_id": None}]
+    main(["--dsn", dsn, "evaluate", "--since", "2024-06-02 03:04:05"])
+    since = datetime(2024, 6, 2, 3, 4, 5, tzinfo=UTC)
+    assert asked == [
+        {"k": 7, "users": 9, "seed": 5, "model_id": None, "since": None},
+        {"k": 20, "users": 2000, "seed": 0, "model_id": None, "since": since},
+    ]
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert ["recommend()", "0.1100", "0.1200", "0.1300", "0.1400"] in lines
     assert ["popularity", "0.2100", "0.2200", "0.2300", "0.2400"] in lines

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -13,6 +14,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from recs import Item, Recommender
+from recs.database import driver_connection
 from recs.training import versions
 from tests import shops
 from tests.locks import wait_until_one_waits
@@ -55,6 +57,103 @@ def test_an_update_that_places_nothing_does_not_wait_for_an_activation(
         versions.activate(activation, two_versions[0])
         connection.execute(text("SET LOCAL lock_timeout = '2s'"))
         connection.execute(text("UPDATE recs.items SET available = false WHERE item_id = 'item-1'"))
+
+
+@pytest.mark.parametrize("flip", ["activate", "roll back", "start a trial"])
+def test_items_are_written_while_a_flip_waits_for_a_transaction_that_wrote_some(
+    engine: Engine, two_versions: list[int], flip: str
+) -> None:
+    retired = two_versions[0]
+    said: list[tuple[str | None, str | None]] = []
+
+    def run() -> None:
+        with engine.begin() as connection:
+            driver_connection(connection).add_notice_handler(
+                lambda notice: said.append((notice.message_primary, notice.message_hint))
+            )
+            if flip == "activate":
+                versions.activate(connection, retired)
+            elif flip == "roll back":
+                versions.roll_back(connection)
+            else:
+                versions.start_trial(connection, retired, 0.5)
+
+    with ThreadPoolExecutor(1) as pool, engine.begin() as connection:
+        pid = driver_connection(connection).info.backend_pid
+        Recommender(connection).upsert_items([Item("one")])
+        flipping = pool.submit(run)
+        wait_until_one_waits(engine, "advisory")
+        for n in range(20):
+            with engine.begin() as other:
+                other.execute(text("SET LOCAL lock_timeout = '900ms'"))
+                Recommender(other).upsert_items([Item(f"other-{n}")])
+        end = time.monotonic() + 20
+        while not said and time.monotonic() < end:
+            time.sleep(0.05)
+        assert not flipping.done()
+        connection.commit()
+        flipping.result(30)
+    assert said == [
+        (
+            "waiting for transactions that have written items or erased users, and go on",
+            f"which: SELECT * FROM pg_stat_activity WHERE pid = ANY ('{{{pid}}}')",
+        )
+    ]
+
+
+def test_an_activation_gives_up_after_lock_timeout_and_changes_neither_versions_nor_that(
+    engine: Engine, two_versions: list[int]
+) -> None:
+    with engine.begin() as writing, engine.begin() as connection:
+        Recommender(writing).upsert_items([Item("one")])
+        connection.execute(text("SET LOCAL lock_timeout = '700ms'"))
+        with pytest.raises(DBAPIError) as caught, connection.begin_nested():
+            versions.activate(connection, two_versions[0])
+        assert isinstance(caught.value.orig, psycopg.errors.LockNotAvailable)
+        states = [one.state for one in versions.list_versions(connection)]
+        assert states == ["active", "retired"]
+        writing.rollback()
+        versions.activate(connection, two_versions[0])
+        assert connection.execute(text("SHOW lock_timeout")).scalar_one() == "700ms"
+
+
+def test_who_waited_to_activate_has_the_lock_timeout_of_before(
+    engine: Engine, two_versions: list[int]
+) -> None:
+    def run() -> str:
+        with engine.begin() as connection:
+            connection.execute(text("SET LOCAL lock_timeout = '25s'"))
+            versions.activate(connection, two_versions[0])
+            return str(connection.execute(text("SHOW lock_timeout")).scalar_one())
+
+    with ThreadPoolExecutor(1) as pool, engine.begin() as writing:
+        Recommender(writing).upsert_items([Item("one")])
+        activating = pool.submit(run)
+        wait_until_one_waits(engine, "advisory")
+        writing.commit()
+        assert activating.result(30) == "25s"
+
+
+def test_who_wrote_items_may_activate_and_of_two_one_goes_through(
+    engine: Engine, two_versions: list[int]
+) -> None:
+    retired, active = two_versions
+    with engine.begin() as connection:
+        Recommender(connection).upsert_items([Item("one")])
+        versions.activate(connection, retired)
+    both_wrote = threading.Barrier(2)
+
+    def run(name: str) -> None:
+        with engine.begin() as connection:
+            Recommender(connection).upsert_items([Item(name)])
+            both_wrote.wait(30)
+            versions.activate(connection, active)
+
+    with ThreadPoolExecutor(2) as pool:
+        activating = [pool.submit(run, name) for name in ("two", "three")]
+        [failure] = filter(None, [one.exception(30) for one in activating])
+    assert isinstance(failure, DBAPIError)
+    assert isinstance(failure.orig, psycopg.errors.DeadlockDetected)
 
 
 def test_an_insert_whose_snapshot_is_older_than_a_flip_fails(

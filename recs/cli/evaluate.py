@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import click
 
 from recs.cli.parameters import SEED, K
@@ -25,8 +27,15 @@ from recs.cli.settings import Settings, pass_settings
     type=int,
     help="A version; it answers nobody by that. Default: the active one.",
 )
+@click.option(
+    "--since",
+    type=click.DateTime(),
+    help="Judge on what was done after this time, in UTC. Default: when the version was trained.",
+)
 @pass_settings
-def evaluate(settings: Settings, k: int, users: int, seed: int, model_id: int | None) -> None:
+def evaluate(
+    settings: Settings, k: int, users: int, seed: int, model_id: int | None, since: datetime | None
+) -> None:
     """Evaluate a version on what users did after it was trained.
 
     All of it is rolled back. Until then whoever makes popularity anew, deletes or renames items
@@ -34,7 +43,14 @@ def evaluate(settings: Settings, k: int, users: int, seed: int, model_id: int | 
     """
     from recs.training import evaluation
 
-    found = evaluation.evaluate(settings.engine(), k=k, users=users, seed=seed, model_id=model_id)
+    found = evaluation.evaluate(
+        settings.engine(),
+        k=k,
+        users=users,
+        seed=seed,
+        model_id=model_id,
+        since=since and since.replace(tzinfo=UTC),
+    )
     settings.output.result(found.document())
     settings.output.table(
         ("", f"recall@{k}", f"ndcg@{k}", f"hit rate@{k}", "catalog coverage"),

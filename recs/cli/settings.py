@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import click
-from sqlalchemy import Engine
+import psycopg
+from psycopg.errors import Diagnostic
+from sqlalchemy import Engine, event
 
 from recs.cli.output import Output
 
@@ -28,12 +31,21 @@ class Settings:
         from recs import database
 
         engine = self.bare_engine()
+        event.listen(engine, "connect", self._pass_warnings_on)
         with engine.connect() as connection:
             driver = database.driver_connection(connection)
             database.require_schema(driver)
             if self.tenant_id is not None:
                 database.require_tenant(driver, self.tenant_id)
         return engine
+
+    def _pass_warnings_on(self, connection: psycopg.Connection[Any], _record: object) -> None:
+        connection.add_notice_handler(self._warn)
+
+    def _warn(self, notice: Diagnostic) -> None:
+        if notice.severity_nonlocalized == "WARNING":
+            hint = f"\nhint: {notice.message_hint}" if notice.message_hint else ""
+            self.output.warn(f"{notice.message_primary}{hint}")
 
     def bare_engine(self) -> Engine:
         """Return an engine on the database as it is."""

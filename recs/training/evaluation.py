@@ -1,8 +1,8 @@
 """How good is what the database returns: quality on held-out interactions, recall of the index.
 
 Both are measured on the rows that recs.recommend returns. For quality, what the sampled users did
-after the model's trained_until is deleted, asked about, and rolled back: nobody else sees it. So is
-what lets a version answer that does not serve.
+after the model's trained_until, or a later time, is deleted, asked about, and rolled back: nobody
+else sees it. So is what lets a version answer that does not serve.
 
 Whoever records events or writes items does not wait for it, and who activates a version for a batch
 of users at most. Who makes popularity anew, deletes or renames items waits for the end; so does who
@@ -111,28 +111,38 @@ class Evaluation:
 
 
 def evaluate(
-    engine: Engine, *, k: int = 20, users: int = 2000, seed: int = 0, model_id: int | None = None
+    engine: Engine,
+    *,
+    k: int = 20,
+    users: int = 2000,
+    seed: int = 0,
+    model_id: int | None = None,
+    since: datetime | None = None,
 ) -> Evaluation:
     """Evaluate a version, by default the active one, on what users did after it was trained.
 
     Writes nothing. Relevant are items new to the user. A sample of `users` users who have
     interactions both before and after. Popularity is as of then, by the half-life that serves.
 
+    Args:
+        since: judge it on what was done after this, so that versions trained until different times
+            compare; what a user did before is folded in. Default: when it was trained.
+
     Raises:
         NothingToLearn: no user has interactions on both sides.
-        BadInput: no model is active; the named one is not there, or was not published.
+        BadInput: no model is active; the named one is not there, or was not published, or has
+            learned of what came after `since`.
     """
     with engine.connect() as connection:
         version = _version(connection, model_id)
-        cut = version.trained_until
-        assert cut is not None  # noqa: S101 - publishing has written it
+        cut = _cut(version, since)
         model = {"model": version.model_id, "all": ALL}
         sample = _column(connection, _SAMPLE, cut=cut, seed=seed, users=users, **model)
         relevant = connection.execute(_RELEVANT, {"users": sample, "cut": cut}).all()
         if not relevant:
             raise NothingToLearn(
-                f"nobody has interactions both before and after {cut:%Y-%m-%d %H:%M}, "
-                f"when model {version.model_id} was trained",
+                f"nobody has interactions both before and after {cut:%Y-%m-%d %H:%M}"
+                + (f", when model {version.model_id} was trained" if since is None else ""),
                 hint="train on the past: recs train --until TIME --no-activate;"
                 " then: recs evaluate --model ID",
             )
@@ -149,6 +159,20 @@ def _version(connection: Connection, model_id: int | None) -> versions.ModelVers
     if active is None:
         raise BadInput("no model is active", hint="run: recs train; or name one: --model ID")
     return active
+
+
+def _cut(version: versions.ModelVersion, since: datetime | None) -> datetime:
+    trained_until = version.trained_until
+    assert trained_until is not None  # noqa: S101 - publishing has written it
+    if since is None:
+        return trained_until
+    if since < trained_until:
+        raise BadInput(
+            f"since is {since}, but model {version.model_id} has learned of what was done until"
+            f" {trained_until}",
+            hint="take a later time",
+        )
+    return since
 
 
 def _judge(

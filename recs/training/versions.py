@@ -180,9 +180,7 @@ def stop_trial(connection: Connection) -> int | None:
 
 def lock_placement(connection: Connection) -> None:
     """Wait for placements, erasures and flips of the tenant; keep others out until commit."""
-    connection.execute(
-        text("SELECT pg_advisory_xact_lock(recs.placement_lock(recs.current_tenant()))")
-    )
+    connection.execute(text("SELECT recs.lock_placement()"))
 
 
 def drop_version(connection: Connection, model_id: int) -> None:

@@ -9,7 +9,7 @@ DECLARE
 BEGIN
   -- Waits for transactions that are placing new items in the active model, and they for this one:
   -- at READ COMMITTED an item inserted around a flip is in the version that serves after it.
-  PERFORM pg_advisory_xact_lock(recs.placement_lock(v_tenant));
+  PERFORM recs.lock_placement();
   SELECT * INTO v_model FROM recs.models m
     WHERE m.tenant_id = v_tenant AND m.model_id = p_model_id FOR UPDATE;
   IF NOT FOUND THEN

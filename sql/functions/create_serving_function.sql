@@ -37,6 +37,29 @@ DECLARE
             WHERE s.tenant_id = p_tenant_id AND s.user_id = p_user_id AND s.item_id = e.item_id))
         ORDER BY e.distance
         LIMIT p_k$search$;
+  v_ranked text := $ranked$
+    ), ranked AS MATERIALIZED (
+      SELECT row_number() OVER (ORDER BY f.distance, f.item_id) AS rank, f.*
+      FROM found f
+      ORDER BY f.distance, f.item_id
+      LIMIT p_k
+    ), recent AS MATERIALIZED (
+      SELECT h.history_embedding, left(coalesce(nullif(t.title, ''), t.item_id), 200) AS title
+      -- Of the last events some may be with items that were deleted, or that the version lacks.
+      FROM (SELECT x.item_id, x.occurred_at FROM recs.interactions x
+            WHERE x.tenant_id = p_tenant_id AND x.user_id = p_user_id
+            ORDER BY x.occurred_at DESC LIMIT 50) l
+      JOIN recs.item_embeddings h
+        ON h.model_id = %1$s AND h.tenant_id = p_tenant_id AND h.item_id = l.item_id
+      JOIN recs.items t ON t.tenant_id = p_tenant_id AND t.item_id = l.item_id
+      ORDER BY l.occurred_at DESC LIMIT 3
+    )
+    -- The reason: of the last items the user touched, the one that pulls hardest to this one.
+    SELECT DISTINCT ON (f.rank) f.item_id, (-f.distance)::real,
+           coalesce('because of ' || r.title, 'because of earlier interactions')
+    FROM ranked f
+    LEFT JOIN recent r ON true
+    ORDER BY f.rank, r.history_embedding <#> f.embedding;$ranked$;
 BEGIN
   SELECT m.dimension, m.exact_search INTO STRICT v_dimension, v_exactly
     FROM recs.models m WHERE m.model_id = p_model_id;
@@ -73,11 +96,16 @@ DECLARE
     OFFSET 1000);
   -- So few that under k of them are expected among the nearest that are looked at are compared one by
   -- one. Of what passes a filter no more than a thousand are looked up to know.
-  v_few bigint := (p_k * %9$s::bigint - 1) / greatest(500, 20 * p_k);
+  v_few bigint := (p_k * %10$s::bigint - 1) / greatest(500, 20 * p_k);
   v_candidates text[] := CASE WHEN p_candidates IS NULL AND p_filter IS NOT NULL
     THEN recs.few_matching_items(p_filter, least(v_few, 1000)::integer) ELSE p_candidates END;
-  v_few_candidates boolean := coalesce(cardinality(v_candidates) <= v_few, false);
 BEGIN
+  -- A query of its own: what the other has to start takes longer than the search.
+  IF cardinality(v_candidates) <= v_few THEN
+    RETURN QUERY
+    WITH found AS MATERIALIZED (%8$s%9$s
+    RETURN;
+  END IF;
   RETURN QUERY
     -- Learned items and new ones have an index each: placed by content alone, new ones lie so
     -- close together that a search among all of them would not find its way. Even in their own
@@ -94,49 +122,25 @@ BEGIN
       -- An index scan gives up after hnsw.max_scan_tuples. Where few items pass, search those.
       (%6$s)
       UNION ALL
-      (%7$s)
-      UNION ALL
-      (%8$s)
-    ), ranked AS MATERIALIZED (
-      SELECT row_number() OVER (ORDER BY f.distance, f.item_id) AS rank, f.*
-      FROM found f
-      ORDER BY f.distance, f.item_id
-      LIMIT p_k
-    ), recent AS MATERIALIZED (
-      SELECT h.history_embedding, left(coalesce(nullif(t.title, ''), t.item_id), 200) AS title
-      -- Of the last events some may be with items that were deleted, or that the version lacks.
-      FROM (SELECT x.item_id, x.occurred_at FROM recs.interactions x
-            WHERE x.tenant_id = p_tenant_id AND x.user_id = p_user_id
-            ORDER BY x.occurred_at DESC LIMIT 50) l
-      JOIN recs.item_embeddings h
-        ON h.model_id = %1$s AND h.tenant_id = p_tenant_id AND h.item_id = l.item_id
-      JOIN recs.items t ON t.tenant_id = p_tenant_id AND t.item_id = l.item_id
-      ORDER BY l.occurred_at DESC LIMIT 3
-    )
-    -- The reason: of the last items the user touched, the one that pulls hardest to this one.
-    SELECT DISTINCT ON (f.rank) f.item_id, (-f.distance)::real,
-           coalesce('because of ' || r.title, 'because of earlier interactions')
-    FROM ranked f
-    LEFT JOIN recent r ON true
-    ORDER BY f.rank, r.history_embedding <#> f.embedding;
+      (%7$s)%9$s
 END
 $body$
 $create$, p_model_id,
     -- Once half of the items are visited, looking at all costs no more than what was spent.
     greatest(1000, least(20000, v_learned / 2)),
-    format(v_search, p_model_id, v_learned_distance,
-      $$v.source = 'interactions' AND NOT v_few_candidates $$ || v_learned_nearest, v_vectors, v_join),
-    format(v_search, p_model_id, v_indexed, $$v.source = 'content' AND NOT v_few_new
-                AND NOT v_few_candidates $$ || v_nearest, v_vectors, v_join),
+    format(v_search, p_model_id, v_learned_distance, $$v.source = 'interactions' $$ || v_learned_nearest,
+      v_vectors, v_join),
+    format(v_search, p_model_id, v_indexed, $$v.source = 'content' AND NOT v_few_new $$ || v_nearest,
+      v_vectors, v_join),
     -- In order of distance first: only what comes near enough is joined.
-    format(v_search, p_model_id, v_exact, $$v.source = 'content' AND v_few_new
-                AND NOT v_few_candidates $$ || v_sorted, v_vectors, v_join),
-    format(v_search, p_model_id, v_exact, $$v.source = 'interactions' AND NOT v_few_candidates
+    format(v_search, p_model_id, v_exact, $$v.source = 'content' AND v_few_new $$ || v_sorted,
+      v_vectors, v_join),
+    format(v_search, p_model_id, v_exact, $$v.source = 'interactions'
                 AND (SELECT count(*) FROM learned) < p_k $$ || v_sorted, v_matching, v_join),
     format(v_search, p_model_id, v_exact, $$v.source = 'content' AND NOT v_few_new
-                AND NOT v_few_candidates AND (SELECT count(*) FROM new) < p_k $$ || v_sorted,
-      v_matching, v_join),
-    format(v_search, p_model_id, v_exact, 'v_few_candidates ' || v_sorted, v_candidates, v_join),
+                AND (SELECT count(*) FROM new) < p_k $$ || v_sorted, v_matching, v_join),
+    format(v_search, p_model_id, v_exact, 'true ' || v_sorted, v_candidates, v_join),
+    format(v_ranked, p_model_id),
     v_learned),
     'The items of model version ' || p_model_id || ' nearest to a user vector; made by recs.create_serving_function.');
 END

@@ -7,7 +7,7 @@ DECLARE
   v_before recs.models;
 BEGIN
   -- Before any row, as activate_model() does: in another order the two could wait for each other.
-  PERFORM pg_advisory_xact_lock(recs.placement_lock(v_tenant));
+  PERFORM recs.lock_placement();
   SELECT b.* INTO v_before
     FROM recs.models a
     JOIN recs.models b ON b.tenant_id = a.tenant_id AND b.model_id = a.previous_model_id

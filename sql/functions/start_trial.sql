@@ -13,7 +13,7 @@ BEGIN
             HINT = 'for all users: SELECT recs.activate_model(..); for none: SELECT recs.stop_trial()';
   END IF;
   -- As activate_model() does: what is inserted around this is in the version that serves then.
-  PERFORM pg_advisory_xact_lock(recs.placement_lock(v_tenant));
+  PERFORM recs.lock_placement();
   SELECT m.state INTO v_state FROM recs.models m
     WHERE m.tenant_id = v_tenant AND m.model_id = p_model_id FOR UPDATE;
   IF NOT FOUND THEN
