@@ -125,6 +125,13 @@ def publish(engine: Engine, what: Publication, *, activate: bool = True, name: s
     return id_
 
 
+def publish_two(engine: Engine) -> list[int]:
+    """Publish a shop of ten items twice; return the retired and the active version."""
+    ids = insert_items(engine, 10)
+    vectors = np.random.default_rng(0).normal(size=(10, 8))
+    return [publish(engine, publication(ids, vectors)) for _ in range(2)]
+
+
 def first_choice(engine: Engine) -> str:
     """Return the item that is served as most like the first one."""
     return Recommender(engine).similar_items("item-0", 1)[0].item_id

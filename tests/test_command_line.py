@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, text
 
 from recs import Interaction, Item, Recommender
 from recs.cli import main
 from recs.cli.output import Output
 from recs.cli.steps import training_progress
 from recs.database import REVISION
+from tests import shops
 
 NOWHERE = ("--dsn", "postgresql://localhost:1/none")
 
@@ -105,6 +106,30 @@ def test_an_error_and_its_hint_are_printed_as_they_are_and_on_one_line_each(
         "error: no such file: [red]none.csv",
         f"hint: paths start from {folder}",
     ]
+
+
+def test_what_the_server_warns_of_is_printed_with_its_hint(
+    engine: Engine, dsn: str, capsys: Any
+) -> None:
+    shops.publish_two(engine)
+    with engine.begin() as connection:
+        connection.execute(
+            text(
+                "CREATE FUNCTION public.warn() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                " RAISE NOTICE 'not this';"
+                " RAISE WARNING 'one [bold]waits[/bold]' USING HINT = 'for me'; RETURN NULL; END $$"
+            )
+        )
+        connection.execute(
+            text("CREATE TRIGGER warn AFTER UPDATE ON recs.models EXECUTE FUNCTION public.warn()")
+        )
+    main(["--dsn", dsn, "models", "start-trial", "1", "--share", ".1"])
+    printed = capsys.readouterr()
+    warned = ["warning: one [bold]waits[/bold]", "hint: for me"]
+    assert printed.err.splitlines() == warned * 2
+    main(["--dsn", dsn, "--json", "models", "stop-trial"])
+    printed = capsys.readouterr()
+    assert (json.loads(printed.out), printed.err) == ({"stopped": 1}, "")
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,19 @@
-"""The plans that serving relies on: which index, no sequential scan, a bound on rows.
-
-auto_explain sends the plans of statements inside functions to the client, as they were run.
-"""
+"""The plans that serving relies on: which index, no sequential scan, a bound on rows."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import numpy as np
 import psycopg
 import pytest
-from psycopg.errors import Diagnostic
 
 from recs import Item, Recommender, database
 from tests import shops
 from tests.conftest import Databases
+from tests.serving.plans import Explained, assert_reads_few, nodes, rows_read, scans_of
 
 ITEMS = 5000
 USERS = 300
@@ -28,9 +24,6 @@ NEW = 100
 FEW = 1000  # new items up to which all are looked at
 GOLD = 20  # items that pass a strict filter
 BEST_SELLERS = 100  # of which hardly one passes a filter that may be strict
-BIG = {"item_embeddings", "items", "interactions", "item_popularity", "user_embeddings"}
-
-Node = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
@@ -67,124 +60,36 @@ def _make_shop(dsn: str) -> None:
         connection.execute("VACUUM ANALYZE")
 
 
-class Explained:
-    """A connection that keeps the plans of what it runs, statements inside functions included."""
-
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
-        self._connection = connection
-        self._plans: list[Node] = []
-        connection.execute("LOAD 'auto_explain'")
-        for setting, value in {
-            "auto_explain.log_min_duration": "0",
-            "auto_explain.log_nested_statements": "on",
-            "auto_explain.log_analyze": "on",
-            "auto_explain.log_timing": "off",
-            "auto_explain.log_format": "json",
-            "client_min_messages": "log",
-        }.items():
-            connection.execute("SELECT set_config(%s, %s, false)", [setting, value])
-        connection.add_notice_handler(self._keep)
-
-    def _keep(self, diagnostic: Diagnostic) -> None:
-        _, found, document = (diagnostic.message_primary or "").partition("plan:")
-        if found:
-            self._plans.append(json.loads(document))
-
-    @contextmanager
-    def acting_as(self, role: str) -> Iterator[None]:
-        """Ask as another role; `none` is the owner."""
-        self._connection.execute(f"SET ROLE {role}".encode())
-        yield
-        self._connection.execute("RESET ROLE")
-
-    @contextmanager
-    def more_new_items(self, count: int) -> Iterator[None]:
-        """Have more of a new item's kind beside it, each with a vector of its own; roll back.
-
-        Of a thousand equal vectors an index of neighbours finds now ten and now nine.
-        """
-        random = np.random.default_rng(9)
-        vectors = [str(row.tolist()) for row in shops.unit(random.normal(size=(count, DIMENSION)))]
-        with self._connection.transaction(force_rollback=True):
-            self._connection.execute(
-                "INSERT INTO recs.items (item_id, tenant_id, title, available, attributes)"
-                " SELECT 'more-' || n, tenant_id, title, available, attributes"
-                " FROM recs.items, generate_series(1, %s) n WHERE item_id = 'new-1'",
-                [count],
-            )
-            self._connection.execute(
-                "INSERT INTO recs.item_embeddings"
-                " (item_id, tenant_id, model_id, embedding, history_embedding)"
-                " SELECT 'more-' || n, tenant_id, model_id, v::halfvec, v::halfvec"
-                " FROM recs.item_embeddings, unnest(%s::text[]) WITH ORDINALITY m (v, n)"
-                " WHERE item_id = 'new-1'",
-                [vectors],
-            )
-            yield
-
-    @contextmanager
-    def after(self, statement: str) -> Iterator[None]:
-        """Have run a statement, and roll that back."""
-        with self._connection.transaction(force_rollback=True):
-            self._connection.execute(statement.encode())
-            yield
-
-    @contextmanager
-    def without_popularity(self) -> Iterator[None]:
-        """Have a catalog that nobody has touched, and roll that back."""
-        with self.after("DELETE FROM recs.item_popularity"):
-            yield
-
-    def plans(self, statement: str, *parameters: Any) -> list[Node]:
-        """Run a statement; return the plan of it and of all that it ran."""
-        # A session that has served a while: generic plans are made by now.
-        for _ in range(7):
-            self._plans.clear()
-            self._connection.execute(statement.encode(), parameters)
-        return self._plans
-
-
 @pytest.fixture
 def explained(shop_dsn: str) -> Iterator[Explained]:
     with psycopg.connect(shop_dsn, autocommit=True) as connection:
         yield Explained(connection)
 
 
-def nodes(plans: list[Node]) -> list[Node]:
-    """Return every node that ran."""
-    found: list[Node] = []
-    waiting = [plan["Plan"] for plan in plans]
-    while waiting:
-        node = waiting.pop()
-        waiting += node.get("Plans", [])
-        if node["Actual Loops"]:
-            found.append(node)
-    return found
+@contextmanager
+def more_new_items(explained: Explained, count: int) -> Iterator[None]:
+    """Have more of a new item's kind beside it, each with a vector of its own; roll back.
 
-
-def rows_read(node: Node) -> float:
-    """Return how many rows a scan looked at, those that its filter threw away included."""
-    return float(
-        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
-    )
-
-
-def scans_of(plans: list[Node], index: str) -> list[Node]:
-    """Return the scans of an index."""
-    return [node for node in nodes(plans) if node.get("Index Name", "") == index]
-
-
-def assert_reads_few(plans: list[Node], *, index: str, rows: int) -> None:
-    """Check that `index` is used, no big table is read through, and no scan reads many rows."""
-    shown = json.dumps(plans, indent=1)
-    used = {node["Index Name"] for node in nodes(plans) if "Index Name" in node}
-    assert index in used, f"{index} is not among {sorted(used)}\n{shown}"
-    for node in nodes(plans):
-        table = node.get("Relation Name", "").rstrip("_0123456789")
-        if table not in BIG:
-            continue
-        assert node["Node Type"] != "Seq Scan", f"{table} is read through\n{shown}"
-        assert rows_read(node) <= rows, f"{table}: {rows_read(node)} rows\n{shown}"
+    Of a thousand equal vectors an index of neighbours finds now ten and now nine.
+    """
+    random = np.random.default_rng(9)
+    vectors = [str(row.tolist()) for row in shops.unit(random.normal(size=(count, DIMENSION)))]
+    with explained.connection.transaction(force_rollback=True):
+        explained.connection.execute(
+            "INSERT INTO recs.items (item_id, tenant_id, title, available, attributes)"
+            " SELECT 'more-' || n, tenant_id, title, available, attributes"
+            " FROM recs.items, generate_series(1, %s) n WHERE item_id = 'new-1'",
+            [count],
+        )
+        explained.connection.execute(
+            "INSERT INTO recs.item_embeddings"
+            " (item_id, tenant_id, model_id, embedding, history_embedding)"
+            " SELECT 'more-' || n, tenant_id, model_id, v::halfvec, v::halfvec"
+            " FROM recs.item_embeddings, unnest(%s::text[]) WITH ORDINALITY m (v, n)"
+            " WHERE item_id = 'new-1'",
+            [vectors],
+        )
+        yield
 
 
 def model_id(dsn: str) -> int:
@@ -225,7 +130,7 @@ def test_few_new_items_are_searched_without_the_graph(
 def test_many_new_items_are_searched_by_an_index_of_their_own(
     explained: Explained, shop_dsn: str, function: str
 ) -> None:
-    with explained.more_new_items(FEW):
+    with more_new_items(explained, FEW):
         plans = explained.plans(f"SELECT * FROM recs.{function}", K)
     index = f"item_embeddings_{model_id(shop_dsn)}"
     assert scans_of(plans, f"{index}_new_embedding_idx"), json.dumps(plans, indent=1)
