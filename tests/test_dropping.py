@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from sqlalchemy import Engine, text
 
 from recs import Item, Recommender
+from recs.cli import main
 from recs.errors import BadInput, RecsError
 from recs.training import publishing, versions
 from tests import shops
@@ -162,3 +164,36 @@ def test_a_version_dropped_while_it_is_published_leaves_no_table(
         ).scalar_one()
     assert left == 0
     assert shops.states(engine) == {}
+
+
+def test_pruning_leaves_the_newest_and_what_serves_is_tried_trained_or_gone_back_to(
+    engine: Engine, dsn: str, ids: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    what = shops.publication(ids, vectors(1))
+    first, second, third = (shops.publish(engine, what) for _ in range(3))
+    refused, tried, newest = (shops.publish(engine, what, activate=False) for _ in range(3))
+    with engine.begin() as connection:
+        versions.activate(connection, second)  # from the third
+        versions.start_trial(connection, tried, 0.5)
+
+    def prune(keep: int) -> list[int]:
+        main(["--dsn", dsn, "--json", "models", "prune", "--keep", str(keep)])
+        dropped: list[int] = json.loads(capsys.readouterr().out)["dropped"]
+        return dropped
+
+    assert prune(6) == []
+    with versions.new_version(engine, name="being trained", dimension=8) as trained:
+        assert prune(2) == [first, refused]
+        assert set(shops.states(engine)) == {second, third, tried, newest, trained}
+        assert prune(0) == [newest]
+        publishing.publish(engine, trained, what)
+    assert shops.states(engine) == {
+        second: "active", third: "retired", tried: "ready", trained: "ready"
+    }  # fmt: skip
+    with engine.begin() as connection:
+        assert versions.roll_back(connection) == third
+    main(["--dsn", dsn, "models", "prune", "--keep", "4"])
+    assert capsys.readouterr().out == "of 4 models none is to go\n"
+    main(["--dsn", dsn, "models", "stop-trial"])
+    main(["--dsn", dsn, "models", "prune", "--keep", "1"])
+    assert f"model {tried} is gone\n" in capsys.readouterr().out

@@ -111,6 +111,39 @@ def drop(settings: Settings, model_id: int) -> None:
     settings.output.say(f"model {model_id} is gone")
 
 
+@models.command()
+@click.option(
+    "--keep", default=3, show_default=True, type=click.IntRange(0), help="How many of the newest."
+)
+@pass_settings
+def prune(settings: Settings, keep: int) -> None:
+    """Drop old versions, and their vectors: for cron, after a training.
+
+    The newest stay, the active one, the one that a roll back goes to, one on trial, and what is
+    being trained. Each goes in a transaction of its own.
+    """
+    from recs.training import versions
+
+    engine = settings.engine()
+    with engine.connect() as connection:
+        found = versions.list_versions(connection)
+    before = {one.previous_model_id for one in found if one.state == "active"}
+    old = [
+        one.model_id
+        for one in found[keep:]
+        if one.state not in ("active", "training")
+        and one.trial_share is None
+        and one.model_id not in before
+    ]
+    for model_id in reversed(old):
+        with engine.begin() as connection:
+            versions.drop_version(connection, model_id)
+        settings.output.say(f"model {model_id} is gone")
+    settings.output.result({"dropped": old[::-1]})
+    if not old:
+        settings.output.say(f"of {len(found)} models none is to go")
+
+
 def _state(version: ModelVersion) -> str:
     trial = "" if version.trial_share is None else f", on trial: {version.trial_share:.1%}"
     return version.state + trial
