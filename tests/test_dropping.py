@@ -197,3 +197,8 @@ def test_pruning_leaves_the_newest_and_what_serves_is_tried_trained_or_gone_back
     main(["--dsn", dsn, "models", "stop-trial"])
     main(["--dsn", dsn, "models", "prune", "--keep", "1"])
     assert f"model {tried} is gone\n" in capsys.readouterr().out
+    with engine.begin() as connection:
+        versions.activate(
+            connection, trained
+        )  # from the third, which was activated from the second
+    assert prune(0) == [second]

@@ -146,8 +146,10 @@ def test_since_a_time_what_was_done_before_it_is_known_and_what_was_done_after_i
     found = evaluation.evaluate(engine, k=1, since=since)
     assert (found.since, found.users, found.model.recall) == (since, 4, 1)
     assert contents(engine) == before
+    now = evaluation.evaluate(engine, k=1)
+    assert now == evaluation.evaluate(engine, k=1, since=shops.TRAINED_UNTIL)
     # From the end of the training on, half of what the four did was first.
-    assert evaluation.evaluate(engine, k=1).model.recall == (USERS - 4 + 4 / 2) / USERS
+    assert now.model.recall == (USERS - 4 + 4 / 2) / USERS
 
 
 def test_a_version_is_not_judged_on_what_it_has_learned(
