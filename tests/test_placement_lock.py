@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -86,16 +87,16 @@ def test_items_are_written_while_a_flip_waits_for_a_transaction_that_wrote_some(
         while time.monotonic() < end:
             with engine.begin() as other:
                 other.execute(text("SET LOCAL lock_timeout = '900ms'"))
-                Recommender(other).upsert_items([Item("other")])
+                Recommender(other).upsert_items([Item("other", f"{time.monotonic()}")])
         assert not flipping.done()
         connection.commit()
         flipping.result(30)
-    assert said == [
-        (
-            "waiting for transactions that have written items or erased users, and go on",
-            f"which: SELECT * FROM pg_stat_activity WHERE pid = ANY ('{{{pid}}}')",
-        )
-    ]
+    [(message, hint)] = said
+    assert message == (
+        "waiting for transactions that have written items or erased users, and go on"
+    )
+    # At that moment one of the others may have it, too.
+    assert str(pid) in re.findall(r"\d+", str(hint))
 
 
 def test_an_activation_gives_up_after_lock_timeout_and_changes_neither_versions_nor_that(
