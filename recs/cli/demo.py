@@ -104,7 +104,7 @@ def _migrate(engine: Engine, clock: Clock) -> None:
 
 def _load(engine: Engine, shop: Shop, clock: Clock, output: Output) -> None:
     """Load the shop from Parquet files, as its owner would with `recs load`."""
-    from recs import loading
+    from recs import database, loading
 
     with tempfile.TemporaryDirectory(prefix="recs-demo-") as folder:
         shop.write(Path(folder))
@@ -120,6 +120,8 @@ def _load(engine: Engine, shop: Shop, clock: Clock, output: Output) -> None:
                 Path(folder) / "interactions.parquet",
                 on_progress=lambda rows, _: progress.update(task, completed=rows),
             )
+        # As `recs load` does: in a new cluster autovacuum comes after the training.
+        database.analyze(engine, "items", "users", "interactions", "item_popularity")
 
 
 def _train(engine: Engine, seed: int, clock: Clock, output: Output) -> Mapping[str, Any]:
