@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 from psycopg import conninfo, sql
+from psycopg.errors import Diagnostic
 from sqlalchemy import Connection, Engine, create_engine, event
 
 from recs import server
@@ -133,6 +134,14 @@ def driver_connection(connection: Connection) -> psycopg.Connection[Any]:
             hint="use a postgresql+psycopg:// URL",
         )
     return raw
+
+
+def warning_of(notice: Diagnostic) -> str | None:
+    """Return what the server warns of, with its hint; None of a mere notice."""
+    if notice.severity_nonlocalized != "WARNING":
+        return None
+    hint = f"\nhint: {notice.message_hint}" if notice.message_hint else ""
+    return f"{notice.message_primary}{hint}"
 
 
 def analyze(engine: Engine, *tables: str) -> None:

@@ -23,6 +23,7 @@ from recs.database import (
     driver_connection,
     refuse_newer,
     schema_revision,
+    warning_of,
 )
 from recs.errors import BadInput, RecsError
 
@@ -86,9 +87,9 @@ def _migrate(engine: Engine) -> Migration:
         warnings: list[str] = []
 
         def keep(notice: psycopg.errors.Diagnostic) -> None:
-            if notice.severity_nonlocalized == "WARNING":
-                hint = f"\nhint: {notice.message_hint}" if notice.message_hint else ""
-                warnings.append(f"{notice.message_primary}{hint}")
+            warning = warning_of(notice)
+            if warning is not None:
+                warnings.append(warning)
 
         driver.add_notice_handler(keep)
         command.upgrade(config, "head")

@@ -19,6 +19,7 @@ from psycopg import conninfo, sql
 from sqlalchemy import Connection, Engine
 
 from recs import database, migration, server
+from tests import shops
 
 POSTGRES_IMAGE = "pgvector/pgvector:0.8.4-pg18"
 
@@ -116,6 +117,12 @@ def engine(dsn: str) -> Iterator[Engine]:
     engine = database.make_engine(dsn)
     yield engine
     engine.dispose()
+
+
+@pytest.fixture
+def two_versions(engine: Engine) -> list[int]:
+    """Return the retired and the active version of a shop."""
+    return shops.publish_two(engine)
 
 
 @pytest.fixture

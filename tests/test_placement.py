@@ -17,12 +17,6 @@ from tests import shops
 from tests.locks import wait_until_one_waits
 
 
-@pytest.fixture
-def two_versions(engine: Engine) -> list[int]:
-    """Return the retired and the active version of a shop."""
-    return shops.publish_two(engine)
-
-
 def test_an_insert_whose_snapshot_is_older_than_a_flip_fails(
     engine: Engine, two_versions: list[int]
 ) -> None:

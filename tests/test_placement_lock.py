@@ -23,12 +23,6 @@ from tests.locks import wait_until_one_waits
 _LOCK = text("SELECT pg_advisory_xact_lock(recs.placement_lock(recs.current_tenant()))")
 
 
-@pytest.fixture
-def two_versions(engine: Engine) -> list[int]:
-    """Return the retired and the active version of a shop."""
-    return shops.publish_two(engine)
-
-
 def test_a_roll_back_waits_for_an_activation_and_does_not_deadlock(
     engine: Engine, two_versions: list[int]
 ) -> None:

@@ -130,16 +130,16 @@ def prune(settings: Settings, keep: int) -> None:
     before = {one.previous_model_id for one in found if one.state == "active"}
     old = [
         one.model_id
-        for one in found[keep:]
+        for one in reversed(found[keep:])
         if one.state not in ("active", "training")
         and one.trial_share is None
         and one.model_id not in before
     ]
-    for model_id in reversed(old):
+    for model_id in old:
         with engine.begin() as connection:
             versions.drop_version(connection, model_id)
         settings.output.say(f"model {model_id} is gone")
-    settings.output.result({"dropped": old[::-1]})
+    settings.output.result({"dropped": old})
     if not old:
         settings.output.say(f"of {len(found)} models none is to go")
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-import psycopg
-from psycopg.errors import Diagnostic
 from sqlalchemy import Engine, event
 
 from recs.cli.output import Output
+
+if TYPE_CHECKING:
+    import psycopg
+    from psycopg.errors import Diagnostic
 
 
 @dataclass(frozen=True)
@@ -43,9 +45,11 @@ class Settings:
         connection.add_notice_handler(self._warn)
 
     def _warn(self, notice: Diagnostic) -> None:
-        if notice.severity_nonlocalized == "WARNING":
-            hint = f"\nhint: {notice.message_hint}" if notice.message_hint else ""
-            self.output.warn(f"{notice.message_primary}{hint}")
+        from recs import database
+
+        warning = database.warning_of(notice)
+        if warning is not None:
+            self.output.warn(warning)
 
     def bare_engine(self) -> Engine:
         """Return an engine on the database as it is."""
