@@ -287,6 +287,26 @@ def test_popular_items_come_in_the_order_of_their_index(explained: Explained) ->
     assert_reads_few(plans, index="item_popularity_rank_idx", rows=50)
 
 
+@pytest.mark.parametrize("role", ["recs_trainer", "none"])
+def test_popularity_is_made_by_one_reading_of_interactions_that_were_not_analyzed(
+    dsn: str, role: str
+) -> None:
+    with psycopg.connect(dsn) as connection:  # in one transaction, which autovacuum does not see
+        connection.execute(
+            "INSERT INTO recs.items (item_id) SELECT n FROM generate_series(1, 500) n"
+        )
+        connection.execute(
+            "INSERT INTO recs.interactions (user_id, item_id)"
+            " SELECT n % 700, 1 + n * 7 % 500 FROM generate_series(1, 5000) n"
+        )
+        explained = Explained(connection)
+        with explained.acting_as(role):
+            plans = explained.plans("SELECT recs.refresh_popularity()")
+    read = [node for node in nodes(plans) if node.get("Relation Name") == "interactions"]
+    assert read
+    assert [node["Actual Loops"] for node in read] == [1] * len(read), json.dumps(plans, indent=1)
+
+
 def test_a_stranger_is_answered_by_the_index_of_popularity(explained: Explained) -> None:
     plans = explained.plans("SELECT * FROM recs.recommend('stranger', %s)", K)
     assert_reads_few(plans, index="item_popularity_rank_idx", rows=100)
