@@ -57,6 +57,21 @@ def test_every_function_pins_its_search_path_or_was_parsed_at_creation(
         assert loose.all() == []
 
 
+def test_no_function_that_steers_the_planner_is_compiled(engine: Engine, version: int) -> None:
+    # Up to PostgreSQL 17 a plan that cannot do without what is turned off counts as endlessly dear,
+    # and is compiled at every call where the server can: tenths of a second for each.
+    with engine.connect() as connection:
+        compiled = connection.execute(
+            text(
+                "SELECT p.oid::regprocedure::text FROM pg_proc p"
+                " WHERE p.pronamespace = 'recs'::regnamespace"
+                " AND p.proconfig::text ~ 'enable_|plan_cache_mode|hnsw'"
+                " AND NOT p.proconfig @> '{jit=off}'"
+            )
+        ).scalars()
+        assert compiled.all() == []
+
+
 def test_what_runs_as_the_owner_and_needs_no_vectors_looks_nowhere_but_in_schemas_of_its_own(
     engine: Engine,
 ) -> None:

@@ -2,6 +2,7 @@ CREATE OR REPLACE FUNCTION recs.content_neighbors(p_content halfvec, p_k integer
 RETURNS TABLE (item_id text, similarity double precision)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 20
 SET search_path FROM CURRENT
+SET jit = off
 SET hnsw.ef_search = 100
 SET hnsw.iterative_scan = strict_order
 SET enable_seqscan = off

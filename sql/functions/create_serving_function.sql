@@ -80,6 +80,9 @@ BEGIN
 ) RETURNS TABLE (item_id text, score real, reason text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 SET search_path FROM CURRENT
+-- To compile it takes a hundred times as long as to run it; and up to PostgreSQL 17 a plan that has
+-- what is turned off below counts as so dear that it would be, at every call.
+SET jit = off
 SET hnsw.ef_search = 200
 SET hnsw.iterative_scan = strict_order
 SET hnsw.max_scan_tuples = %2$s

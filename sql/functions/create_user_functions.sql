@@ -10,6 +10,7 @@ BEGIN
 ) RETURNS vector
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path FROM CURRENT
+SET jit = off
 SET plan_cache_mode = force_generic_plan
 AS $body$
 BEGIN
@@ -30,7 +31,11 @@ $create$, p_model_id),
 )
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path FROM CURRENT
+SET jit = off
 SET plan_cache_mode = force_generic_plan
+-- A lookup for each item of a history, which are few, whatever the catalog holds.
+SET enable_hashjoin = off
+SET enable_mergejoin = off
 AS $body$
 DECLARE
   v_fits boolean;

@@ -1,6 +1,7 @@
 CREATE OR REPLACE FUNCTION recs.few_matching_items(p_filter jsonb, p_most integer) RETURNS text[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path FROM CURRENT
+SET jit = off
 SET plan_cache_mode = force_generic_plan
 -- The best sellers by their index, one after the other.
 SET enable_seqscan = off

@@ -9,6 +9,7 @@ CREATE OR REPLACE FUNCTION recs.fill_recommendations(
 ) RETURNS TABLE (item_id text, score real, rank integer, tier text, reason text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path FROM CURRENT
+SET jit = off
 -- Follow the order of popularity, then of newness, each by its index, and stop at k; never sort or
 -- keep the catalog, whatever the planner thinks of tables that were not analyzed yet.
 SET enable_seqscan = off

@@ -2,6 +2,7 @@ CREATE OR REPLACE FUNCTION recs.matching_items(p_filter jsonb, p_candidates text
 -- As the owner: row-level security lets no one else's containment be looked up in an index.
 LANGUAGE sql STABLE PARALLEL SAFE SECURITY DEFINER ROWS 100
 SET search_path = pg_catalog, recs, pg_temp
+SET jit = off
 SET enable_seqscan = off
 SET enable_bitmapscan = on  -- whatever the caller has: that index has no other way
 AS $$

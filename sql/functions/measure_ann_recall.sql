@@ -6,6 +6,7 @@ CREATE OR REPLACE FUNCTION recs.measure_ann_recall(
 ) RETURNS TABLE (user_id text, ann_recall double precision)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path FROM CURRENT
+SET jit = off
 AS $$
 DECLARE
   v_tenant text := recs.current_tenant();

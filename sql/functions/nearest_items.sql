@@ -2,6 +2,7 @@ CREATE OR REPLACE FUNCTION recs.nearest_items(p_user_id text, p_embedding vector
 RETURNS TABLE (item_id text, score real, reason text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 200
 SET search_path FROM CURRENT
+SET jit = off
 AS $$
 DECLARE
   v_tenant text := recs.current_tenant();

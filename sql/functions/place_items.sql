@@ -5,6 +5,7 @@ CREATE OR REPLACE FUNCTION recs.place_items(
 ) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path FROM CURRENT
+SET jit = off
 SET hnsw.ef_search = 200
 SET hnsw.iterative_scan = strict_order
 SET enable_seqscan = off

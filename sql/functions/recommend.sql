@@ -8,6 +8,7 @@ CREATE OR REPLACE FUNCTION recs.recommend(
 ) RETURNS TABLE (item_id text, score real, rank integer, tier text, reason text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 SET search_path FROM CURRENT
+SET jit = off  -- see create_serving_function
 SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_variable

@@ -2,6 +2,7 @@ CREATE OR REPLACE FUNCTION recs.refresh_popularity(p_until timestamptz DEFAULT '
 RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 SET search_path = pg_catalog, recs, pg_temp
+SET jit = off
 -- All interactions are read once. Of tables that were not analyzed yet the planner expects a handful of
 -- rows, and would read them again for every item: a minute where a second will do.
 SET enable_nestloop = off

@@ -7,6 +7,7 @@ CREATE OR REPLACE FUNCTION recs.similar_items(
 ) RETURNS TABLE (item_id text, score real, rank integer, tier text, reason text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10
 SET search_path FROM CURRENT
+SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE

@@ -2,6 +2,7 @@ CREATE OR REPLACE FUNCTION recs.user_vector(p_user_id text, p_model_id bigint DE
 RETURNS TABLE (history vector, embedding vector, support integer, recent integer, stored boolean)
 LANGUAGE plpgsql STABLE PARALLEL SAFE
 SET search_path FROM CURRENT
+SET jit = off
 SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_variable
