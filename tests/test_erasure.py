@@ -7,8 +7,10 @@ from dataclasses import replace
 from datetime import timedelta
 
 import numpy as np
+import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from recs import Interaction, Item, Recommender, User
 from recs.training import publishing, versions
@@ -369,3 +371,40 @@ def test_erasing_a_user_leaves_another_tenants_user_of_that_name(shop: Engine) -
     acme.record_interactions([Interaction("u", "anvil")])
     assert Recommender(shop).erase_user("u") == 3
     assert acme.erase_user("u") == 1
+
+
+@pytest.mark.parametrize("isolation", ["REPEATABLE READ", "SERIALIZABLE"])
+@pytest.mark.parametrize("seen", ["nothing", "training"])
+@pytest.mark.parametrize("erasure", ["SELECT recs.erase_user('u')", "TRUNCATE recs.interactions"])
+def test_who_is_erased_by_a_snapshot_that_lacks_a_version_is_not_left_in_it(
+    shop: Engine, ids: list[str], isolation: str, seen: str, erasure: str
+) -> None:
+    what = shops.publication(ids, embeddings(3), histories={"u": [0, 1, 2], "v": [7]})
+    with shop.connect().execution_options(isolation_level=isolation) as erasing:
+        if seen == "nothing":
+            erasing.execute(text("SELECT FROM recs.models"))
+        with versions.new_version(shop, name="new", dimension=8) as model_id:
+            erasing.execute(text("SELECT FROM recs.models"))
+            publishing.publish(shop, model_id, what)
+        with pytest.raises(DBAPIError) as caught:
+            erasing.execute(text(erasure))
+    assert isinstance(caught.value.orig, psycopg.errors.SerializationFailure)
+    assert users_with_vectors(shop) == {"u", "v"}
+
+
+@pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])
+def test_who_is_erased_by_a_snapshot_that_has_every_version_is_gone_from_all(
+    shop: Engine, isolation: str
+) -> None:
+    with shop.begin() as connection:
+        versions.drop_version(connection, max(shops.states(shop)) - 1)
+        # Numbers that no version has, of trainings that were rolled back.
+        connection.execute(
+            text("SELECT nextval('recs.models_model_id_seq') FROM generate_series(1, 9)")
+        )
+    erasing = shop.connect().execution_options(isolation_level=isolation)
+    with versions.new_version(shop, name="under way", dimension=8), erasing:
+        erasing.execute(text("SELECT FROM recs.models"))
+        erasing.execute(text("SELECT recs.erase_user('u')"))
+        erasing.commit()
+    assert users_with_vectors(shop) == {"v"}

@@ -29,6 +29,7 @@ def version(engine: Engine) -> int:
         "create_user_functions(bigint)",
         "create_reader_function(text, text, text)",
         "refuse_stale_snapshot(text)",
+        "refuse_unseen_models(text)",
     ],
 )
 @pytest.mark.parametrize("role", ["recs_reader", "recs_writer", "recs_trainer"])

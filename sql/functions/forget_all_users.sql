@@ -5,6 +5,7 @@ AS $$
 BEGIN
   PERFORM recs.require_trigger_of(
     'recs.interactions', 'recs.forget_all_users()', TG_RELID, TG_NAME);
+  PERFORM recs.refuse_unseen_models();
   DELETE FROM recs.user_embeddings;
   RETURN NULL;
 END

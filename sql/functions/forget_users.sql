@@ -20,6 +20,7 @@ BEGIN
     END IF;
     -- Before any vector, as a drop of a version does: in another order each could wait for the other.
     PERFORM pg_advisory_xact_lock_shared(recs.placement_lock(v_tenant));
+    PERFORM recs.refuse_unseen_models(v_tenant);
     -- Version by version, each named: else the partitions of all tenants would be locked.
     FOR v_model_id IN
       SELECT m.model_id FROM recs.models m WHERE m.tenant_id = v_tenant ORDER BY 1
