@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 
 import numpy as np
 import pytest
 from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from recs import Item, Recommender
 from recs.cli import main
@@ -202,3 +204,39 @@ def test_pruning_leaves_the_newest_and_what_serves_is_tried_trained_or_gone_back
             connection, trained
         )  # from the third, which was activated from the second
     assert prune(0) == [second]
+
+
+def test_pruning_counts_versions_that_have_vectors_and_not_trainings_that_failed(
+    engine: Engine, dsn: str, ids: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail() -> int:
+        failing = versions.new_version(engine, name="fails", dimension=8)
+        with suppress(InterruptedError), failing as model_id:
+            raise InterruptedError
+        return model_id
+
+    what = shops.publication(ids, vectors(1))
+    early = fail()
+    oldest, older, active = (shops.publish(engine, what) for _ in range(3))
+    between = fail()
+    refused = shops.publish(engine, what, activate=False)
+    late = [fail() for _ in range(3)]
+    main(["--dsn", dsn, "--json", "models", "prune", "--keep", "2"])
+    assert json.loads(capsys.readouterr().out) == {"dropped": [early, oldest]}
+    assert set(shops.states(engine)) == {older, active, between, refused, *late}
+
+
+def test_a_version_whose_predecessor_is_dropped_is_not_its_own(
+    engine: Engine, ids: list[str]
+) -> None:
+    what = shops.publication(ids, vectors(1))
+    first, second = (shops.publish(engine, what) for _ in range(2))
+    with engine.begin() as connection:
+        versions.activate(connection, first)  # each came after the other once
+        versions.drop_version(connection, second)
+    with engine.connect() as connection:
+        active = versions.active_version(connection)
+        assert active is not None
+        assert (active.model_id, active.previous_model_id) == (first, None)
+        with pytest.raises(DBAPIError, match="has no model to roll back to"):
+            versions.roll_back(connection)

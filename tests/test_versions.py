@@ -220,6 +220,57 @@ def test_a_training_that_is_interrupted_has_failed_at_once(engine: Engine) -> No
     assert list(shops.states(engine).values()) == ["failed"]
 
 
+def test_a_training_outlives_the_time_that_sessions_may_be_idle(engine: Engine, dsn: str) -> None:
+    with engine.begin() as connection:
+        name = connection.execute(text("SELECT quote_ident(current_database())")).scalar_one()
+        connection.execute(text(f"ALTER DATABASE {name} SET idle_session_timeout = '100ms'"))
+    slow = database.make_engine(dsn)
+    with versions.new_version(slow, name="slow", dimension=8) as model_id:
+        with psycopg.connect(dsn) as other:  # as idle as the training's own session
+            other.execute("SELECT")
+            other.commit()
+            time.sleep(0.5)
+            with pytest.raises(psycopg.OperationalError):
+                other.execute("SELECT")
+        with slow.connect() as connection:
+            versions.clear_litter(connection)
+            assert versions.get_version(connection, model_id).state == "training"
+
+
+def test_what_a_training_died_of_is_told_though_the_server_is_gone_by_then(engine: Engine) -> None:
+    def training() -> None:
+        with versions.new_version(engine, name="cut off", dimension=8):
+            event.listen(engine, "do_connect", refuse)
+            raise InterruptedError("the first cause")
+
+    def refuse(*_: object) -> None:
+        raise psycopg.OperationalError("no server")
+
+    try:
+        with pytest.raises(InterruptedError, match="the first cause"):
+            training()
+    finally:
+        event.remove(engine, "do_connect", refuse)
+
+
+def test_a_version_is_freed_of_who_was_erased_in_the_transaction_that_publishes_it(
+    engine: Engine, ids: list[str]
+) -> None:
+    begun = []
+
+    def count(connection: Connection) -> None:
+        begun.append(connection)
+
+    what = shops.publication(ids, vectors(4), histories={"erased since": [1]})
+    with versions.new_version(engine, name="new", dimension=8) as model_id:
+        event.listen(engine, "begin", count)
+        publishing.publish(engine, model_id, what)
+        event.remove(engine, "begin", count)
+    assert len(begun) == 1  # or what dies between two leaves it in a version that is ready
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT count(*) FROM recs.user_embeddings")).scalar() == 0
+
+
 def test_a_version_that_was_taken_for_dead_is_not_published(engine: Engine, ids: list[str]) -> None:
     with versions.new_version(engine, name="slow", dimension=8) as model_id:
         with engine.begin() as connection:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -119,8 +120,9 @@ def drop(settings: Settings, model_id: int) -> None:
 def prune(settings: Settings, keep: int) -> None:
     """Drop old versions, and their vectors: for cron, after a training.
 
-    The newest stay, the active one, the one that a roll back goes to, one on trial, and what is
-    being trained. Each goes in a transaction of its own.
+    The newest that have vectors stay, the active one, the one that a roll back goes to, one on
+    trial, and what is being trained; of trainings that failed, those since the oldest that is kept.
+    Each goes in a transaction of its own.
     """
     from recs.training import versions
 
@@ -128,10 +130,13 @@ def prune(settings: Settings, keep: int) -> None:
     with engine.connect() as connection:
         found = versions.list_versions(connection)
     before = {one.previous_model_id for one in found if one.state == "active"}
+    newest = [one.model_id for one in found if one.state in versions.PUBLISHED][:keep]
+    oldest = min(newest, default=math.inf)
     old = [
         one.model_id
-        for one in reversed(found[keep:])
-        if one.state not in ("active", "training")
+        for one in reversed(found)
+        if one.model_id < oldest
+        and one.state not in ("active", "training")
         and one.trial_share is None
         and one.model_id not in before
     ]

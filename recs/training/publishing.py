@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pgvector import HalfVector, Vector
 from pgvector.psycopg import register_vector
 from psycopg import sql
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from recs.database import PIN_SEARCH_PATH, driver_connection
 from recs.learning.ranking import row_blocks
@@ -56,8 +56,8 @@ def publish(
 ) -> Search:
     """Write a version's vectors, build its index and mark it 'ready', in one transaction.
 
-    Then the vectors of users without interactions and of items that are not in the catalog go:
-    these were erased since they were read.
+    The vectors of users without interactions and of items that are not in the catalog go before
+    that: these were erased since they were read.
 
     Returns:
         how it will be searched: by the index, or exactly where that misses too much and items are
@@ -83,21 +83,20 @@ def publish(
         _mark_ready(driver, model_id, publication)
         driver.execute("SELECT recs.create_user_functions(%s)", [model_id])
         search = choose_search(driver, model_id)
-    _forget_erased(engine, model_id)
+        _forget_erased(connection, model_id)
     return search
 
 
-def _forget_erased(engine: Engine, model_id: int) -> None:
+def _forget_erased(connection: Connection, model_id: int) -> None:
     """Delete the vectors of users and items that were erased while the version was made.
 
-    A deletion that began before the version was there to be seen is waited for, holding nothing;
-    one that begins after takes the vectors along by itself.
+    A deletion that has begun is waited for, however long; one that begins after the version is
+    there to be seen, at the caller's commit, takes the vectors along by itself.
     """
-    with engine.begin() as connection:
-        versions.lock_placement(connection)
-    with engine.begin() as connection:
-        for statement in _ERASED:
-            connection.execute(text(statement), {"id": model_id})
+    connection.execute(text("SET LOCAL lock_timeout = 0"))
+    versions.lock_placement(connection)
+    for statement in _ERASED:
+        connection.execute(text(statement), {"id": model_id})
 
 
 def _silent(_step: str, _done: int, _total: int) -> None:

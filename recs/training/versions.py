@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from recs.database import driver_connection
 from recs.errors import BadInput, RecsError
@@ -20,6 +20,7 @@ from recs.schema import PARTITIONED_BY_MODEL
 
 # Functions of a version's own, see create_serving_function.sql and create_user_functions.sql.
 SERVING_FUNCTIONS = ("nearest_items", "stored_user", "user_history")
+PUBLISHED = ("ready", "active", "retired")  # states of versions that have vectors
 PATIENCE = 30  # seconds that a drop waits for transactions that use recs
 LOCK_TIMEOUT = "300ms"  # of these, while others wait behind it
 PAUSE = 0.5  # seconds until it tries again
@@ -86,7 +87,7 @@ def get_published(connection: Connection, model_id: int) -> ModelVersion:
         BadInput: the tenant has no such model, or its training goes on or has failed.
     """
     version = get_version(connection, model_id)
-    if version.state not in ("ready", "active", "retired"):
+    if version.state not in PUBLISHED:
         raise BadInput(
             f"model {model_id} is {version.state}, expected ready, active or retired",
             hint="list them: recs models list",
@@ -103,6 +104,8 @@ def new_version(engine: Engine, *, name: str, dimension: int) -> Iterator[int]:
     raises, the version is 'failed'.
     """
     with engine.connect() as session:
+        # Idle for as long as the training takes: were it ended, the next would think this one dead.
+        session.execute(text("SET idle_session_timeout = 0"))
         clear_litter(session)
         model_id: int = session.execute(
             text(
@@ -118,10 +121,13 @@ def new_version(engine: Engine, *, name: str, dimension: int) -> Iterator[int]:
         try:
             yield model_id
         except BaseException:
-            _fail(engine, model_id)
+            # Where the server is gone, what went wrong first is what there is to say.
+            with suppress(DBAPIError):
+                _fail(engine, model_id)
             raise
         finally:
-            session.rollback()
+            with suppress(DBAPIError):
+                session.rollback()
 
 
 def clear_litter(session: Connection) -> None:
@@ -201,9 +207,10 @@ def drop_version(connection: Connection, model_id: int) -> None:
     for function in SERVING_FUNCTIONS:
         name = sql.Identifier("recs", f"{function}_{model_id}")
         driver.execute(sql.SQL("DROP FUNCTION IF EXISTS {}").format(name))
-    # Who would have gone back to it goes back to the one before it.
+    # Who would have gone back to it goes back to the one before it, if that is another.
     driver.execute(
-        "UPDATE recs.models m SET previous_model_id = d.previous_model_id FROM recs.models d"
+        "UPDATE recs.models m SET previous_model_id = nullif(d.previous_model_id, m.model_id)"
+        " FROM recs.models d"
         " WHERE d.model_id = %s AND m.previous_model_id = d.model_id",
         [model_id],
     )
