@@ -104,6 +104,21 @@ def test_settings_that_are_changed_by_hand_are_noted_with_their_values(
     )  # fmt: skip
 
 
+def test_a_version_that_is_called_one_in_training_is_noted_on_its_way_there_and_back(
+    engine: Engine, published: tuple[int, int]
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL ROLE recs_trainer"))
+        for state, other in (("training", "active"), ("active", "training")):
+            connection.execute(
+                text("UPDATE recs.models SET state = :state WHERE state = :other"),
+                {"state": state, "other": other},
+            )
+    back, there = events(engine, limit=2)
+    assert (there.action, there.changes) == ("training", {"state": ["active", "training"]})
+    assert (back.action, back.changes) == ("active", {"state": ["training", "active"]})
+
+
 @pytest.mark.parametrize("role", ["recs_reader", "recs_writer", "recs_trainer"])
 @pytest.mark.parametrize(
     "statement",

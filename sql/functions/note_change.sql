@@ -15,7 +15,8 @@ BEGIN
   PERFORM recs.require_trigger_of(
     format('recs.%I', TG_TABLE_NAME), 'recs.note_change()', TG_RELID, TG_NAME);
   -- What training writes of a version until it is ready is noted once, when it becomes so.
-  IF TG_OP = 'UPDATE' AND (v_changes = '{}' OR v_new ->> 'state' = 'training') THEN
+  IF TG_OP = 'UPDATE'
+     AND (v_changes = '{}' OR 'training' = ALL (ARRAY[v_old ->> 'state', v_new ->> 'state'])) THEN
     RETURN NULL;
   END IF;
   INSERT INTO recs.audit_events

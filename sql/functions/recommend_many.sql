@@ -9,10 +9,11 @@ CREATE OR REPLACE FUNCTION recs.recommend_many(
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
   SELECT u.user_id, r.item_id, r.score, r.rank, r.tier, r.reason
-  FROM unnest(p_user_ids) u (user_id)
+  FROM (SELECT a.user_id FROM unnest(p_user_ids) WITH ORDINALITY a (user_id, n)
+        GROUP BY a.user_id ORDER BY min(a.n)) u
   CROSS JOIN LATERAL recs.recommend(
     u.user_id, p_k, p_include_seen, p_filter, p_candidates, p_exclude) r;
 END;
 
 COMMENT ON FUNCTION recs.recommend_many(text[], integer, boolean, jsonb, text[], text[]) IS
-  'recommend() for many users in one round trip.';
+  'recommend() for many users in one round trip, for each once.';

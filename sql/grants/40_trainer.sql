@@ -3,7 +3,10 @@
 DO $$
 BEGIN
   IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'recs_trainer') THEN
-    GRANT UPDATE ON recs.models, recs.tenants TO recs_trainer;
+    -- What a version is stays as it was published; which one serves is the trainer's to say.
+    REVOKE UPDATE ON recs.models FROM recs_trainer;
+    GRANT UPDATE (state, activated_at, previous_model_id, trial_share) ON recs.models TO recs_trainer;
+    GRANT UPDATE ON recs.tenants TO recs_trainer;
     GRANT INSERT, DELETE ON recs.item_popularity TO recs_trainer;
     GRANT INSERT, UPDATE, DELETE ON recs.item_embeddings TO recs_trainer;
     GRANT EXECUTE ON FUNCTION

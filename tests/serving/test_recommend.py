@@ -310,3 +310,14 @@ def test_a_reason_is_given_though_the_last_items_are_unknown_to_the_version(
     assert {(row.tier, row.reason) for row in rows} == {
         ("model", "because of earlier interactions")
     }
+
+
+def test_a_user_who_is_named_twice_is_answered_once_and_in_the_order_asked(
+    shop: Recommender, engine: Engine
+) -> None:
+    asked = ["regular", "nobody", "crowd-3", "regular", "nobody"]
+    with engine.connect() as connection:
+        rows = connection.execute(
+            text("SELECT user_id, rank FROM recs.recommend_many(:users, 2)"), {"users": asked}
+        ).all()
+    assert rows == [(user, rank) for user in ("regular", "nobody", "crowd-3") for rank in (1, 2)]
