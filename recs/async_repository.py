@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 from sqlalchemy.orm import Session
 
 from recs.arguments import Id, tenant_text
+from recs.database import require_bind
 from recs.records import Interaction, Item, User
 from recs.repository import PopularItem, Recommendation, Recommender
 
@@ -21,8 +22,9 @@ class AsyncRecommender:
     """`Recommender` for an AsyncEngine, or the caller's AsyncConnection or AsyncSession."""
 
     def __init__(self, bind: AsyncBind, *, tenant_id: Id | None = None) -> None:
-        self._bind = bind
         self._tenant_id = None if tenant_id is None else tenant_text(tenant_id)
+        require_bind(bind, AsyncEngine, AsyncConnection, AsyncSession)
+        self._bind = bind
 
     async def recommend(
         self,

@@ -90,6 +90,27 @@ def _tenant_setter(tenant_id: str) -> Callable[[Connection], None]:
     return set_tenant
 
 
+def require_bind(bind: object, *kinds: type[Any]) -> None:
+    """Check that what a repository is given is one of `kinds`, and speaks by psycopg 3.
+
+    Raises:
+        BadInput: naming what it is.
+    """
+    if not isinstance(bind, kinds):
+        raise BadInput(
+            f"a repository is given a {type(bind).__name__}, expected SQLAlchemy's"
+            f" {', '.join(kind.__name__ for kind in kinds)}",
+            hint='for example: Recommender(create_engine("postgresql+psycopg://.."));'
+            " for asyncio there is AsyncRecommender",
+        )
+    dialect = getattr(bind, "dialect", None)  # a session finds its own when it is asked
+    if dialect is not None and dialect.driver not in ("psycopg", "psycopg_async"):
+        raise BadInput(
+            f"a repository is given {dialect.name}+{dialect.driver}, expected postgresql+psycopg",
+            hint='create_engine("postgresql+psycopg://.."): psycopg 3 has to be the driver',
+        )
+
+
 def refuse_autocommit(connection: Connection) -> None:
     """Check that what is set until the transaction ends holds for the next statement too.
 

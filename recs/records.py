@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, SupportsInt
 
 from recs.arguments import Id, id_text, mapping_text, segment_text, storable
 from recs.errors import BadInput
@@ -25,15 +26,17 @@ class Interaction:
 
 @dataclass(frozen=True)
 class Item:
-    """One item of the catalog; `content_vector` only where the application makes its own.
+    """One item of the catalog, whole; `content_vector` only where the application makes its own.
+
+    A `title` or `description` of None is an empty one.
 
     In `attributes`, as in a filter: what JSON has, any Mapping, and numbers of other types
     (Decimal); dates, times and UUIDs become text.
     """
 
     item_id: Id
-    title: str = ""
-    description: str = ""
+    title: str | None = ""
+    description: str | None = ""
     attributes: Mapping[str, Any] = field(default_factory=dict)
     available: bool = True
     content_vector: Sequence[float] | None = None
@@ -74,9 +77,15 @@ def _type(value: object) -> str:
 
 def _weight(value: Any) -> float:
     try:
-        return float(value)
+        weight = float(value)
     except (TypeError, ValueError, OverflowError):
         raise BadInput(f"weight is {value!r}, expected a number", hint="leave it out: 1") from None
+    if not 0 < weight < math.inf:
+        raise BadInput(
+            f"weight is {value!r}, expected a number above 0",
+            hint="what speaks against an item is not recorded; of a weak sign: .2, say",
+        )
+    return weight
 
 
 def _time(value: object) -> str:
@@ -144,13 +153,21 @@ def _item_row(item: Item) -> dict[str, Any]:
         "title": _storable(f"the title of item {item_id!r}", item.title),
         "description": _storable(f"the description of item {item_id!r}", item.description),
         "attributes": mapping_text(f"attributes of item {item_id!r} are", item.attributes),
-        "available": item.available,
+        "available": _boolean(f"available of item {item_id!r}", item.available),
         "content_vector": None if vector is None else _vector(vector, item_id),
     }
 
 
 def _storable(what: str, value: Any) -> Any:
+    if value is None:
+        return ""  # as tables have it that know no title
     return storable(what, value) if isinstance(value, str) else value
+
+
+def _boolean(what: str, value: Any) -> bool:
+    if isinstance(value, SupportsInt) and value in (True, False):  # numpy's, too
+        return bool(value)
+    raise BadInput(f"{what} is {value!r}, expected True or False", hint="leave it out: True")
 
 
 def _vector(values: Any, item_id: str) -> list[float]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias, TypeVar
 
 from sqlalchemy import Connection, Engine, Row, text
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session
 
 from recs.arguments import (
     Id,
@@ -24,10 +24,10 @@ from recs.arguments import (
     segment_text,
     tenant_text,
 )
-from recs.database import refuse_autocommit
+from recs.database import refuse_autocommit, require_bind
 from recs.records import Interaction, Item, User, interaction_columns, item_rows, user_rows
 
-Bind: TypeAlias = Engine | Connection | Session
+Bind: TypeAlias = Engine | Connection | Session | scoped_session[Session]
 Answer = TypeVar("Answer")
 
 
@@ -134,8 +134,9 @@ class Recommender:
     """
 
     def __init__(self, bind: Bind, *, tenant_id: Id | None = None) -> None:
-        self._bind = bind
         self._tenant_id = None if tenant_id is None else tenant_text(tenant_id)
+        require_bind(bind, Engine, Connection, Session, scoped_session)
+        self._bind = bind
 
     def recommend(
         self,
@@ -250,6 +251,8 @@ class Recommender:
     def upsert_items(self, items: Iterable[Item]) -> int:
         """Insert or replace items of the catalog, in one statement; return how many.
 
+        Whole ones: what an Item leaves out is emptied, and one that was sold out is sold again.
+
         While a model is active, new items get their vectors in this transaction. One whose
         content_vector has another dimension than the model learned gets none: so an encoder can
         be changed call by call. The next training wants one dimension of all items.
@@ -260,7 +263,7 @@ class Recommender:
         return len(rows)
 
     def upsert_users(self, users: Iterable[User]) -> int:
-        """Insert or replace what is known of users, in one statement; return how many.
+        """Insert or replace what is known of users, whole, in one statement; return how many.
 
         A stranger of a segment is shown what is popular there from the next statement of this
         transaction on; the user counts in its popularity from the next refresh on.
@@ -285,9 +288,10 @@ class Recommender:
         self._run(lambda connection: connection.execute(statement, parameters))
 
     def _run(self, work: Callable[[Connection | Session], Answer]) -> Answer:
-        if not isinstance(self._bind, Engine):
-            return self._as_tenant(self._bind, work)
-        with self._bind.begin() as connection:
+        bind = self._bind() if isinstance(self._bind, scoped_session) else self._bind
+        if not isinstance(bind, Engine):
+            return self._as_tenant(bind, work)
+        with bind.begin() as connection:
             return self._as_tenant(connection, work)
 
     def _as_tenant(

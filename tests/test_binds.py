@@ -8,14 +8,16 @@ from itertools import combinations
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 from psycopg import conninfo
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import Session, scoped_session, sessionmaker
 from sqlalchemy.pool import NullPool
 
 from recs import AsyncRecommender, Interaction, Item, Recommender, User
+from recs.errors import BadInput
 from tests import shops
 
 N = 40
@@ -185,3 +187,37 @@ def test_an_async_recommender_keeps_to_its_tenant(shop: Engine, dsn: str) -> Non
         assert await AsyncRecommender(engine, tenant_id="another").recommend("u", 5) == []
 
     run(dsn, ask)
+
+
+def test_a_scoped_session_is_joined_as_its_session_is(shop: Engine) -> None:
+    session = scoped_session(sessionmaker(shop))
+    mine = Recommender(session, tenant_id="default")
+    before = mine.recommend("u", 10)
+    mine.record_interactions([Interaction("u", "item-20")])
+    assert mine.recommend("u", 10) != before
+    session.rollback()
+    assert mine.recommend("u", 10) == before
+    session.remove()
+
+
+@pytest.mark.parametrize("of", [Recommender, AsyncRecommender])
+def test_what_is_no_bind_is_refused_before_it_is_asked(dsn: str, of: Any) -> None:
+    class Nothing:
+        """Whatever else somebody may hold."""
+
+    with psycopg.connect(dsn) as connection:
+        for bind in (dsn, connection, Nothing(), None):
+            with pytest.raises(
+                BadInput, match=f"is given a {type(bind).__name__}, expected"
+            ) as caught:
+                of(bind)
+            assert "postgresql+psycopg" in str(caught.value.hint)
+
+
+def test_an_engine_of_the_other_kind_or_of_another_driver_is_refused(shop: Engine) -> None:
+    with pytest.raises(BadInput, match="is given a AsyncEngine, expected"):
+        Recommender(create_async_engine("postgresql+psycopg://"))  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match="is given a Engine, expected"):
+        AsyncRecommender(shop)  # type: ignore[arg-type]
+    with pytest.raises(BadInput, match=r"sqlite\+pysqlite, expected postgresql\+psycopg"):
+        Recommender(create_engine("sqlite://"))

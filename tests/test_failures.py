@@ -53,7 +53,16 @@ def test_a_right_that_lacks_is_told_with_who_has_it(dsn):
             connection.execute("DELETE FROM recs.items")
     failure = explain(caught.value)
     assert failure.message == "permission denied for table items"
-    assert failure.hint == "connect as the owner of the schema recs, or be granted"
+    assert "the owner" in failure.hint
+    assert "recs_writer writes" in failure.hint
+
+
+def test_what_a_standby_cannot_do_is_told_with_where_to_do_it(dsn):
+    with psycopg.connect(dsn) as connection:
+        connection.execute("SET TRANSACTION READ ONLY")
+        with pytest.raises(psycopg.errors.ReadOnlySqlTransaction) as caught:
+            connection.execute("DELETE FROM recs.items")
+    assert "primary" in explain(caught.value).hint
 
 
 def test_what_the_database_says_has_its_own_hint_else_its_detail(dsn):

@@ -88,6 +88,10 @@ def test_a_time_without_a_zone_is_utc_whatever_the_sessions_zone_is(
         (Interaction("u", "a", weight="much"), "weight is 'much', expected a number"),  # type: ignore[arg-type]
         (Interaction("u", "a", weight=None), "weight is None, expected a number"),  # type: ignore[arg-type]
         (Interaction("u", "a", weight=10**400), "weight is 10+, expected a number"),
+        (Interaction("u", "a", weight=0), "weight is 0, expected a number above 0"),
+        (Interaction("u", "a", weight=-1), "weight is -1, expected a number above 0"),
+        (Interaction("u", "a", weight=float("nan")), "weight is nan, expected a number above 0"),
+        (Interaction("u", "a", weight=float("inf")), "weight is inf, expected a number above 0"),
         (Interaction("u", "a", None), "interaction_type is None, expected text"),  # type: ignore[arg-type]
         (Interaction("u", "a", occurred_at=date(2024, 6, 1)), "expected a datetime"),  # type: ignore[arg-type]
         (Interaction(None, "a"), "an id is None, expected str, int or UUID"),  # type: ignore[arg-type]
@@ -294,10 +298,21 @@ def test_an_item_given_again_is_replaced_in_all_its_columns(
     for item, expected in (
         (full, ("a title", "a text", {"c": 1}, False, "[1,2]")),
         (Item("x"), ("", "", {}, True, None)),
+        (Item("x", None, None), ("", "", {}, True, None)),
         (full, ("a title", "a text", {"c": 1}, False, "[1,2]")),
     ):
         assert shop.upsert_items([item]) == 1
         assert rows(connection, query) == [expected]
+
+
+@pytest.mark.parametrize("available", [None, "no", 2])
+def test_what_is_neither_true_nor_false_does_not_say_whether_an_item_is_available(
+    shop: Recommender, available: Any
+) -> None:
+    message = f"available of item 'x' is {available!r}, expected True or False"
+    with pytest.raises(BadInput, match=message):
+        shop.upsert_items([Item("x", available=available)])
+    assert shop.upsert_items([Item("x", available=np.bool_(False))]) == 1  # type: ignore[arg-type]
 
 
 def test_popular_items_come_by_popularity_and_those_alike_by_id(

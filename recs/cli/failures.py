@@ -21,6 +21,11 @@ _EXTRAS = {
     "torch": "train",
 }
 
+_RIGHTS = (
+    "connect as the owner of the schema recs, or be granted a group role: recs_reader asks,"
+    " recs_writer writes, recs_trainer says which version serves"
+)
+
 
 def explain(error: Exception) -> Failure:
     """Return message and hint; re-raise what is a defect of ours.
@@ -70,8 +75,9 @@ def explain_usage(error: click.ClickException) -> Failure:
 def _from_database(error: psycopg.Error) -> Failure:
     message = error.diag.message_primary or str(error).strip()
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
-        hint = error.diag.message_hint or "connect as the owner of the schema recs, or be granted"
-        return Failure(message, hint)
+        return Failure(message, error.diag.message_hint or _RIGHTS)
+    if isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
+        return Failure(message, "connect to the primary: a standby, or a read-only session, asks")
     if isinstance(error, psycopg.OperationalError) and error.diag.message_primary is None:
         return Failure(
             message,

@@ -23,7 +23,10 @@ def migrate(settings: Settings, as_sql: bool, before: str | None) -> None:
     from recs import migration
 
     if as_sql:
-        sys.stdout.write(migration.migration_sql(before))
+        printed = migration.migration_sql(before)
+        settings.output.result({"sql": printed})
+        if not settings.output.as_json:
+            sys.stdout.write(printed)  # as it is, to be piped
         return
     if before is not None:
         raise click.UsageError("--from goes with --sql: a database knows its own revision")

@@ -35,8 +35,10 @@ def kind_of(path: Path) -> str:
     """Return the ending that tells the kind of file.
 
     Raises:
-        BadInput: the kind is not known.
+        BadInput: the kind is not known, or it is a folder without a name.
     """
+    if not path.name:  # of "." and "/"
+        raise _not_a_file(path)
     name = path.name.lower()
     kind = Path(name.removesuffix(".gz")).suffix
     if kind not in KINDS or (kind == ".parquet" and name.endswith(".gz")):
@@ -47,12 +49,16 @@ def kind_of(path: Path) -> str:
     return kind
 
 
+def _not_a_file(path: Path) -> BadInput:
+    return BadInput(f"not a file: {path}", hint="give one file, not a folder")
+
+
 def _require_content(path: Path) -> None:
     try:
         if not path.exists():
             raise BadInput(f"no such file: {path}", hint=f"paths start from {Path.cwd()}")
         if not path.is_file():
-            raise BadInput(f"not a file: {path}", hint="give one file, not a folder")
+            raise _not_a_file(path)
         with path.open("rb") as file:
             content = file.read(1)
     except OSError as error:

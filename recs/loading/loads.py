@@ -99,13 +99,13 @@ def load_items(
     """Insert items from a file; of items that exist, update the columns the file has.
 
     `attributes` are columns of the file to collect into the column attributes, under their own
-    names. For the rest see `load_interactions`.
+    names; what else an item that exists has there stays. For the rest see `load_interactions`.
     """
     job = _Job(Path(path), on_error, rejects, on_progress)
     source, fields = job.open(ITEM_FIELDS, columns, attributes)
     checker = Checker(fields)
     with _transaction(bind) as connection:
-        target = Upserted(connection, schema.items, fields.fields)
+        target = Upserted(connection, schema.items, fields)
         rows, rejected = job.run(source, checker, target)
         if checker.dimension is not None:
             require_one_dimension(connection, checker.dimension)
@@ -126,7 +126,7 @@ def load_users(
     job = _Job(Path(path), on_error, rejects, on_progress)
     source, fields = job.open(USER_FIELDS, columns, attributes)
     with _transaction(bind) as connection:
-        target = Upserted(connection, schema.users, fields.fields)
+        target = Upserted(connection, schema.users, fields)
         rows, rejected = job.run(source, Checker(fields), target)
     return job.report(rows, rejected)
 
@@ -137,7 +137,7 @@ class _Job:
     ) -> None:
         self._path = path
         self._skip = on_error == "skip"
-        self._rejects = rejects or path.with_name(path.name + ".rejects.jsonl")
+        self._rejects = rejects or path.parent / (path.name + ".rejects.jsonl")
         self._on_progress = on_progress or (lambda _rows, _fraction: None)
         self._started = time.perf_counter()
         self._ignored: tuple[str, ...] = ()

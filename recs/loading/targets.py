@@ -8,8 +8,17 @@ from typing import Any, Protocol
 import psycopg
 import pyarrow.compute as pc
 from psycopg import sql
-from sqlalchemy import Column, Connection, MetaData, PrimaryKeyConstraint, Table, select
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import (
+    Column,
+    Connection,
+    MetaData,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    cast,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, insert
 
 from recs import schema
 from recs.database import driver_connection
@@ -17,7 +26,7 @@ from recs.errors import BadInput
 from recs.loading.ahead import ahead
 from recs.loading.checks import Checked
 from recs.loading.copying import Stream, copy_stream, encode
-from recs.loading.fields import Field
+from recs.loading.fields import Field, FieldMap
 from recs.loading.sorting import order_by
 
 _REMEMBERED = 1_000_000  # item ids; a batch that names others asks the database
@@ -114,15 +123,19 @@ class Interactions:
 
 
 class Upserted:
-    """recs.items or recs.users: staged, then inserted, or updated in the columns loaded."""
+    """recs.items or recs.users: staged, then inserted, or updated in the columns loaded.
+
+    Of attributes that are columns of the file, these; others that a row has stay.
+    """
 
     batch_rows = 10_000
 
-    def __init__(self, connection: Connection, table: Table, fields: Sequence[Field]) -> None:
+    def __init__(self, connection: Connection, table: Table, found: FieldMap) -> None:
         self._connection = connection
         self._driver = driver_connection(connection)
         self._table = table
-        self._fields = fields
+        self._fields = fields = found.fields
+        self._collected = () if "attributes" in found.columns else found.attributes
         self._key = fields[0].name
         self._staging = _staging(table, fields, key=self._key)
         _create(self._driver, self._staging, table)
@@ -161,7 +174,12 @@ class Upserted:
         rows = select(self._staging).order_by(self._staging.c[self._key])
         statement = insert(self._table).from_select(names, rows)
         key = [self._table.c.tenant_id, self._table.c[self._key]]
-        updated = {name: statement.excluded[name] for name in names if name != self._key}
+        updated: dict[str, Any] = {
+            name: statement.excluded[name] for name in names if name != self._key
+        }
+        if self._collected:
+            others = self._table.c.attributes.op("-")(cast(self._collected, ARRAY(Text)))
+            updated["attributes"] = others.op("||")(statement.excluded.attributes)
         self._connection.execute(
             statement.on_conflict_do_update(index_elements=key, set_=updated)
             if updated

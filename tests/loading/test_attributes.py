@@ -126,6 +126,30 @@ def test_an_empty_text_is_no_attribute(
     assert rows(ATTRIBUTES) == [({"x": "red"},), ({},)]
 
 
+def test_attributes_that_are_columns_of_the_file_replace_their_like_and_no_others(
+    connection: Connection, write: Any, rows: Any
+) -> None:
+    old = '{"price": 2, "colour": "red", "tags": ["gift"], "note": null}'
+    path = write("a.jsonl", "".join(f'{{"item_id": "{i}", "attributes": {old}}}\n' for i in "ab"))
+    load_items(connection, path)
+    load_items(connection, write("a.csv", "item_id,price,colour\na,3.5,\nc,7,blue\n"),
+               attributes=["price", "colour"])  # fmt: skip
+    assert rows(ATTRIBUTES) == [
+        ({"price": 3.5, "tags": ["gift"], "note": None},),
+        (json.loads(old),),
+        ({"price": 7, "colour": "blue"},),
+    ]
+
+
+def test_a_column_attributes_is_all_that_there_is_of_them(
+    connection: Connection, write: Any, rows: Any
+) -> None:
+    load_items(connection, write("a.jsonl", '{"item_id": "a", "attributes": {"x": 1, "y": 2}}\n'))
+    path = write("b.jsonl", '{"item_id": "a", "attributes": {"y": 3}, "z": 4}\n')
+    load_items(connection, path, attributes=["z"])
+    assert rows(ATTRIBUTES) == [({"y": 3, "z": 4},)]
+
+
 @pytest.mark.parametrize("depth", range(940, 1000, 3))
 def test_attributes_nested_very_deep_load_or_are_a_bad_row(
     connection: Connection, write: Any, rows: Any, depth: int

@@ -75,6 +75,12 @@ def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
         assert caught.value.hint
 
 
+@pytest.mark.parametrize("path", [".", "/", ""])
+def test_a_folder_is_no_file(connection: Connection, path: str) -> None:
+    with pytest.raises(BadInput, match="not a file"):
+        load_items(connection, path)
+
+
 def test_a_truncated_file_is_an_error(connection: Connection, tmp_path: Path) -> None:
     packed = gzip.compress("\n".join(["item_id", *map(str, range(100_000))]).encode())
     (tmp_path / "a.csv.gz").write_bytes(packed[: len(packed) // 2])
