@@ -86,3 +86,34 @@ def test_the_logq_correction_brings_a_sample_near_the_full_softmax(towers):
     assert abs(np.mean(errors[True])) < 0.25 * abs(np.mean(errors[False]))
     distance = {key: (mean - expected).norm().item() for key, mean in means.items()}
     assert distance[True] < 0.5 * distance[False]
+
+
+def test_targets_are_there_for_certain_for_their_own_user_and_by_chance_for_others(towers):
+    users, items = towers
+    log_inclusion = torch.linspace(-3, -0.1, 30, dtype=torch.float64)
+    fast = sampled_softmax(
+        *towers, ROWS, COLUMNS, WEIGHTS, temperature=TEMPERATURE, log_inclusion=log_inclusion
+    )
+    logits = users @ items.T / TEMPERATURE
+    own = torch.zeros_like(logits, dtype=torch.bool)
+    own[ROWS, COLUMNS] = True
+    # Item 3 is a target of the users 0 and 1: to user 2 it is there as often as it is drawn.
+    totals = torch.where(own, logits, logits - log_inclusion).logsumexp(dim=1)
+    slow = (WEIGHTS * (totals[ROWS] - logits[ROWS, COLUMNS])).sum()
+    assert fast.item() == pytest.approx(slow.item(), rel=1e-9)
+    gradients, expected = (torch.autograd.grad(loss, towers) for loss in (fast, slow))
+    for gradient, other in zip(gradients, expected, strict=True):
+        torch.testing.assert_close(gradient, other)
+
+
+def test_a_share_of_a_loss_has_that_share_of_its_gradient(towers):
+    # A step of several batches takes the mean of their losses.
+    whole, share = (
+        torch.autograd.grad(
+            factor * sampled_softmax(*towers, ROWS, COLUMNS, WEIGHTS, temperature=TEMPERATURE),
+            towers,
+        )
+        for factor in (1.0, 0.25)
+    )
+    for gradient, part in zip(whole, share, strict=True):
+        torch.testing.assert_close(part, 0.25 * gradient)
