@@ -111,6 +111,33 @@ def test_what_is_worse_than_what_serves_is_refused_and_what_equals_it_passes(
     assert document["candidate_since_active_recall"] >= document["active_recall"] > 0
 
 
+@pytest.mark.parametrize(
+    ("recall", "ndcg", "passes"), [(0.5, 0.05, False), (0.2, 0.45, True), (0.05, 0.5, False)]
+)
+def test_more_of_recall_makes_up_for_less_of_ndcg_and_the_other_way_round(
+    data: Interactions,
+    validation: Validation,
+    recall: float,
+    ndcg: float,
+    passes: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    own, other = gate.Figures(recall, ndcg), gate.Figures(0.3, 0.3)
+    monkeypatch.setattr(gate, "score_space", lambda space, _: own if space is FAIR else other)
+    monkeypatch.setattr(gate, "_score_popularity", lambda *_: other)
+    verdict = judge(data, validation, FAIR, GOOD)
+    assert len(verdict.refusals) == (0 if passes else 2)  # by popularity, and by what serves
+
+
+def test_both_are_compared_by_the_same_users(data: Interactions, validation: Validation) -> None:
+    until = float(np.sort(data.first_occurred_at)[-200])
+    assert until > validation.train.trained_until
+    verdict = judge(data, validation, FAIR, FAIR, until=until)
+    assert verdict.against_active is not None
+    one, other = verdict.against_active
+    assert one == other != verdict.model
+
+
 def test_what_serves_is_compared_by_what_neither_has_seen(
     data: Interactions, validation: Validation
 ) -> None:
