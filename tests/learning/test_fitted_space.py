@@ -14,12 +14,14 @@ from recs.learning import (
     Space,
     Timescale,
     fit_space,
+    fitted_space,
     signals_of,
     train,
 )
 from recs.learning.adjustments import fit_draw_strength
 from recs.learning.blend import Blend
 from recs.learning.cold_items import find_neighbors
+from recs.learning.popularity import popularity
 from recs.learning.shrinkage import fit_draw
 from recs.learning.signals import Signals
 from recs.learning.space import TAIL, compose
@@ -171,6 +173,55 @@ def test_the_trial_is_made_of_the_training_part_alone(tastes: Planted) -> None:
     expected = compose(signals, trial.blend)
     np.testing.assert_allclose(trial.item_embeddings, expected.item_embeddings, atol=1e-6)
     np.testing.assert_allclose(trial.history_embeddings, expected.history_embeddings, atol=1e-6)
+
+
+def test_what_is_served_is_made_of_everything_and_drawn_as_far_as_the_trial_was(
+    tastes: Planted, space: Space
+) -> None:
+    data, model, _ = tastes
+    assert space.blend is not None
+    assert space.draw_strength > 0
+    signals, support = signals_of(data, model), np.bincount(data.item, minlength=data.n_items)
+    draw = fit_draw(model.item_embeddings, content_of(), support)
+    drawn = draw.apply(model.item_embeddings, space.draw_strength)
+    expected = compose(replace(signals, tower=replace(model, item_embeddings=drawn)), space.blend)
+    np.testing.assert_allclose(space.item_embeddings, expected.item_embeddings, atol=1e-6)
+    assert (
+        np.abs(compose(signals, space.blend).item_embeddings - space.item_embeddings).max() > 0.01
+    )
+
+
+@pytest.mark.parametrize("days", [None, 7.0])
+def test_what_is_chosen_on_the_slice_is_shown_signals_of_what_came_before_it(
+    days: float | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = planted(predictability=0.8, n_users=200, with_times=True)
+    fading = Timescale(90.0, 90.0)
+    model, validation = (
+        train(data, config=replace(SMALL, epochs=1, timescales=(fading,))),
+        held(data),
+    )
+    shown: list[Signals] = []
+
+    def blend(_: Interactions, __: Validation, signals: Signals, **options: object) -> Blend:
+        shown.append(signals)
+        assert options["momentary"] == (days is not None)  # else newcomers have a say too
+        return Blend()
+
+    def bias(_: Space, signals: Signals, *__: object) -> float:
+        shown.append(signals)
+        return 0.25
+
+    monkeypatch.setattr(fitted_space, "fit_popularity_half_life", lambda *_: days)
+    monkeypatch.setattr(fitted_space, "fit_blend", blend)
+    monkeypatch.setattr(fitted_space, "fit_new_item_bias", bias)
+    space, _ = fit_space(*signalled(data, model, validation), content=content_of())
+    assert space.blend == Blend(new_item_bias=0.25)
+    before = popularity(validation.train, half_life_days=days or 90.0)
+    assert not np.array_equal(before, popularity(data, half_life_days=days or 90.0))
+    assert len(shown) == 2
+    for signals in shown:
+        np.testing.assert_array_equal(signals.popularity, before)
 
 
 @pytest.mark.parametrize("n_users", [3, 20])
