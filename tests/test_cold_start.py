@@ -242,6 +242,18 @@ def test_sql_makes_the_vectors_of_users_that_training_made(trained: Engine) -> N
             assert scores == pytest.approx(expected[u], abs=1e-3)
 
 
+def test_what_training_stored_of_users_answers_for_them_all(trained: Engine) -> None:
+    # A sum that seemed not to fit would be made anew from a whole history, at every call.
+    with trained.connect() as connection:
+        users = connection.execute(
+            text("SELECT u.user_id, v.stored, v.recent FROM"
+                 " (SELECT DISTINCT user_id FROM recs.interactions) u"
+                 " CROSS JOIN recs.user_vector(u.user_id) v")
+        ).all()  # fmt: skip
+    assert len(users) == 160
+    assert all(user.stored and user.recent == 0 for user in users)
+
+
 def test_a_score_of_the_view_is_the_score_of_recommend_up_to_a_factor(trained: Engine) -> None:
     Recommender(trained).record_interactions(Interaction("newcomer", f"teapot-{n}") for n in (1, 2))
     served = {row.item_id: row.score for row in Recommender(trained).recommend("newcomer", 20)}

@@ -10,12 +10,13 @@ import psycopg
 import pytest
 from psycopg import conninfo
 
-from recs import Item, Recommender, database, migration
+from recs import Interaction, Item, Recommender, database, migration
 from recs.cli import main
 from recs.errors import BadInput, ServerUnsuitable
 from recs.loading import load_items
 from recs.migration import read_sql
 from recs.resources import sql_files
+from recs.training import reading
 from tests import shops
 from tests.catalog import describe
 
@@ -51,6 +52,20 @@ def test_items_with_vectors_are_written_where_the_search_path_lacks_the_extensio
     with psycopg.connect(empty_dsn) as connection:
         vectors = "SELECT item_id, content_vector::real[] FROM recs.items ORDER BY 1"
         assert connection.execute(vectors).fetchall() == [("a", [1, 0]), ("b", [0.5, 1])]
+
+
+def test_training_reads_vectors_where_the_search_path_lacks_the_extension(empty_dsn: str) -> None:
+    with psycopg.connect(empty_dsn, autocommit=True) as connection:
+        connection.execute("CREATE SCHEMA extensions; CREATE EXTENSION vector SCHEMA extensions")
+    engine = database.make_engine(empty_dsn)
+    migration.migrate(engine)
+    shop = Recommender(engine)
+    shop.upsert_items([Item("a", content_vector=[1, 0]), Item("b")])
+    shop.record_interactions([Interaction("ann", "a")])
+    vectors = reading.read(engine).content.vectors
+    engine.dispose()
+    assert vectors is not None
+    assert vectors.tolist() == [[1, 0], [0, 0]]
 
 
 def test_who_else_may_make_functions_beside_the_extension_is_named(empty_dsn: str) -> None:

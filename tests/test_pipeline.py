@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,11 +14,11 @@ from sqlalchemy import Engine, text
 
 from recs import Interaction, Item, Recommender
 from recs.errors import BadInput, NothingToLearn
-from recs.learning import Timescale, TrainingConfig
+from recs.learning import Space, Timescale, TrainingConfig
 from recs.learning.signals import Signals
 from recs.learning.trained import TrainedModel
 from recs.learning.validation import Validation
-from recs.training import pipeline, reading, versions
+from recs.training import active, gate, pipeline, reading, versions
 
 pytestmark = pytest.mark.end_to_end
 FIRST, DAY = datetime(2024, 1, 1, tzinfo=UTC), timedelta(days=1)
@@ -89,6 +92,77 @@ def test_training_lets_go_of_what_it_does_not_publish_before_it_publishes(
     with pytest.raises(InterruptedError):
         pipeline.train_model(shop, config=config)
     assert not alive
+
+
+QUICK = TrainingConfig(dimension=8, epochs=1, timescales=(Timescale(90.0, 90.0),), device="cpu")
+
+
+@pytest.fixture
+def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Space, Space | None]]:
+    """Return the spaces that are fitted, and their trials; of figures that no other has."""
+    made: list[tuple[Space, Space | None]] = []
+    fit = pipeline.fit_space
+
+    def fit_and_tell(*arguments: Any, **options: Any) -> tuple[Space, Space | None]:
+        space, trial = fit(*arguments, **options)
+        seasonality = np.linspace(0.5, 2, len(space.item_embeddings), dtype=np.float32)
+        space = replace(space, seasonality=seasonality, popularity_half_life_days=7.0)
+        made.append((space, trial))
+        return made[-1]
+
+    monkeypatch.setattr(pipeline, "fit_space", fit_and_tell)
+    return made
+
+
+def test_what_serves_after_a_training_is_the_space_that_was_fitted(
+    shop: Engine, fitted: list[tuple[Space, Space | None]]
+) -> None:
+    Recommender(shop).upsert_items([Item("new", "a new")])
+    report = pipeline.train_model(shop, config=QUICK, force=True)
+    ((space, _),) = fitted
+    data = reading.read(shop)
+    serving = active.read(shop, data.item_ids)
+    assert serving is not None
+    served, until = serving
+    known = space.learned
+    assert np.flatnonzero(~known).tolist() == [data.item_ids.index("new")]
+    vectors, expected = served.item_embeddings[known], space.item_embeddings[known]
+    np.testing.assert_allclose(vectors, expected, atol=2e-3)
+    np.testing.assert_allclose(served.seasonality[known], space.seasonality[known], rtol=1e-5)
+    found, wanted = (one.pool(data.interactions).embeddings for one in (served, space))
+    np.testing.assert_allclose(found @ vectors.T, wanted @ expected.T, atol=5e-3)
+    assert served.half_life_days == space.half_life_days == report.history_half_life == 90
+    assert until == pytest.approx(data.interactions.trained_until)
+    with shop.connect() as connection:
+        sources = connection.execute(
+            text("SELECT item_id, source FROM recs.item_embeddings WHERE source <> 'interactions'")
+        ).all()
+        assert sources == [("new", "content")]
+        supports = "SELECT DISTINCT support FROM recs.user_embeddings"
+        assert connection.execute(text(supports)).scalars().all() == [7]
+        half_life = "SELECT popularity_half_life FROM recs.models"
+        assert connection.execute(text(half_life)).scalar_one() == 7
+    assert (report.users, report.items, report.interactions) == (160, 61, 160 * 7)
+
+
+def test_what_is_judged_has_not_seen_the_slice_and_is_compared_with_what_serves(
+    shop: Engine, fitted: list[tuple[Space, Space | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judge, asked = gate.judge, []
+
+    def ask(*arguments: Any, **options: Any) -> gate.Verdict:
+        asked.append((arguments[1], arguments[2], options["active_until"], options["held_back"]))
+        return judge(*arguments, **options)
+
+    monkeypatch.setattr(gate, "judge", ask)
+    for _ in range(2):
+        pipeline.train_model(shop, config=QUICK, force=True)
+    (first, nothing, never, _), (second, serving, until, held_back) = asked
+    assert first is fitted[0][1]
+    assert second is fitted[1][1] is not None
+    assert (nothing, never, held_back) == (None, -math.inf, False)
+    np.testing.assert_allclose(serving.item_embeddings, fitted[0][0].item_embeddings, atol=2e-3)
+    assert until == pytest.approx(reading.read(shop).interactions.trained_until)
 
 
 def _shop_of_many_items(engine: Engine, *, dated: bool) -> None:

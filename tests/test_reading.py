@@ -128,12 +128,40 @@ def test_a_term_is_what_two_items_have_and_has_its_kind(engine: Engine) -> None:
     assert content.frequencies is not None
     assert {"mug", "~mug"} <= set(content.terms)
     assert not any(term.startswith("only") for term in content.terms)
-    assert (np.diff(content.frequencies.tocsc().indptr) >= 2).all()
+    assert np.diff(content.frequencies.tocsc().indptr).min() == 2
     terms = ["~mug", "mug", "colour=red", "colour=~red", "year=#16:100"]
     kinds = reading.Content(terms, None, None).kinds
     assert kinds.tolist() == [
         TermKind.LETTERS, TermKind.WORD, TermKind.ATTRIBUTE, TermKind.ATTRIBUTE, TermKind.NUMBER
     ]  # fmt: skip
+
+
+def test_vectors_stand_in_the_rows_of_their_items_and_those_without_one_have_zeros(
+    engine: Engine,
+) -> None:
+    shop = Recommender(engine)
+    fill(shop, events(0))
+    vectors = [(n, 1.0, -n) if n % 3 else (0.0, 0.0, 0.0) for n in range(len(ITEMS))]
+    shop.upsert_items(
+        Item(item, content_vector=vector)
+        for item, vector in zip(ITEMS, vectors, strict=True)
+        if any(vector)
+    )
+    content = reading.read(engine).content
+    np.testing.assert_array_equal(content.vectors, np.float32(vectors))
+    assert content.frequencies is None
+
+
+def test_a_term_counts_as_often_as_its_item_has_it(engine: Engine) -> None:
+    shop = Recommender(engine)
+    fill(shop, events(0))
+    shop.upsert_items([Item("item-3", "mug mug red"), Item("item-5", "red", "mug red red")])
+    content = reading.read(engine).content
+    assert content.frequencies is not None
+    found = content.frequencies.toarray()[:, [content.terms.index(word) for word in ("mug", "red")]]
+    assert found[3, 0] > found[3, 1] > 0
+    assert found[5, 1] > found[5, 0] > 0
+    assert found[[0, 1, 2], 1].tolist() == [0, 0, 0]
 
 
 def test_vectors_of_two_dimensions_are_refused(engine: Engine) -> None:
