@@ -104,6 +104,7 @@ def fitted(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Space, Space | None]]:
     fit = pipeline.fit_space
 
     def fit_and_tell(*arguments: Any, **options: Any) -> tuple[Space, Space | None]:
+        assert options["content"].any(axis=1).all()  # titles say where items are
         space, trial = fit(*arguments, **options)
         seasonality = np.linspace(0.5, 2, len(space.item_embeddings), dtype=np.float32)
         space = replace(space, seasonality=seasonality, popularity_half_life_days=7.0)

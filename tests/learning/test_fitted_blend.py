@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from recs.learning import TIMELESS, Interactions, TrainingConfig, train
+from recs.learning import TIMELESS, Interactions, TrainingConfig, fitted_blend, train
 from recs.learning.associations import Associations
 from recs.learning.blend import NEVER, Blend
 from recs.learning.ease import fit_ease
-from recs.learning.fitted_blend import fit_blend
+from recs.learning.fitted_blend import POPULARITY_WEIGHTS, fit_blend
 from recs.learning.popularity import popularity
 from recs.learning.signals import Signals
 from recs.learning.situation import replay
@@ -91,7 +91,10 @@ def test_the_curve_is_the_recall_of_lists_by_the_slow_formula(small: Case) -> No
 def test_the_curve_has_the_recall_of_popularity_and_of_content(small: Case) -> None:
     data, validation, tied = small
     untied = tied.popularity + np.arange(96, dtype=np.float32) * 1e-5
-    signals = replace(tied, popularity=untied)
+    learned = (
+        np.arange(96) % 12 != 0
+    )  # what nobody has is like the rest of its group, and not listed
+    signals = replace(tied, popularity=untied, tower=replace(tied.tower, learned=learned))
     generator = np.random.default_rng(0)
     vectors = np.eye(8)[np.arange(96) // 12] + 0.1 * generator.normal(size=(96, 8))
     content = unit_rows(vectors.astype(np.float32))
@@ -101,7 +104,7 @@ def test_the_curve_has_the_recall_of_popularity_and_of_content(small: Case) -> N
         sold, alike = [], []
         for row, at_most in zip(situation.known, situation.barred, strict=True):
             known = dict(zip(row.indices.tolist(), row.data.tolist(), strict=True))
-            barred = at_most.indices.tolist()
+            barred = [*at_most.indices.tolist(), *np.flatnonzero(~learned).tolist()]
             sold.append(slow_list(untied.tolist(), barred))
             alike.append(slow_list((content @ weighted_sum(content, known)).tolist(), barred))
         relevant = situation.relevant
@@ -114,6 +117,26 @@ def value(blend: Blend, case: Case, n: int) -> float:
     """Compute recall@20 + ndcg@20 of the slow formula."""
     lists, relevant = slow_lists(blend, case, n), replay(case[0], case[1], n).relevant
     return recall_at_k(lists, relevant, k=20) + ndcg_at_k(lists, relevant, k=20)
+
+
+class Judges:
+    """Users to whom a weight of the two-tower model is worth what is written."""
+
+    def __init__(self, values: dict[float, float]) -> None:
+        self._values, self.sizes = values, np.ones(5000)
+
+    def value(self, blend: Blend) -> float:
+        return self._values[blend.tower_weight]
+
+
+@pytest.mark.parametrize(("regulars", "weight"), [(0.05, 0.4), (0.08, 1.6)])
+def test_a_share_of_what_regulars_find_is_worth_as_much_as_that_of_what_newcomers_do(
+    regulars: float, weight: float
+) -> None:
+    known = Judges({0.4: 0.1, 1.6: regulars})  # regulars find less, whatever the weight
+    new = {1: Judges({0.4: 0.6, 1.6: 0.9}), 5: Judges({0.4: 0.4, 1.6: 0.6})}
+    blends = [Blend(tower_weight=one) for one in (0.4, 1.6)]
+    assert fitted_blend._choose(blends, known, new, Blend(), dated=True).tower_weight == weight
 
 
 @pytest.fixture(scope="module")
@@ -244,6 +267,24 @@ def test_popularity_weighs_more_where_tastes_are_random_than_where_they_are_clea
     clear_blend = fit_blend(*clear)
     assert random_blend.popularity_weight > Blend().popularity_weight
     assert clear_blend.popularity_weight < random_blend.popularity_weight
+
+
+def test_newcomers_have_no_say_on_popularity_of_the_moment(noisy: Case) -> None:
+    data, validation, signals = noisy
+    silent = np.zeros_like(signals.tower.history_embeddings)
+    # Regulars take what sells now, all of it odd; newcomers are of times when only even items sold.
+    odd = np.arange(96) % 2
+    sold = ((odd + np.linspace(0, 0.5, 96)) / 1.5).astype(np.float32)
+    signals = replace(
+        signals, tower=replace(signals.tower, history_embeddings=silent), popularity=sold
+    )
+    unseen = [np.flatnonzero(row == 0) for row in validation.seen().toarray()]
+    now = replace(validation, held_out=[items[np.argsort(-sold[items])[:8]] for items in unseen])
+    data = data.select(~np.isin(data.user, validation.newcomers) | (odd[data.item] == 0))
+    moment, ever = (fit_blend(data, now, signals, momentary=one) for one in (True, False))
+    assert moment.curve.keys() == ever.curve.keys() != set()
+    assert moment.popularity_weight == max(POPULARITY_WEIGHTS)
+    assert ever.popularity_weight < moment.popularity_weight
 
 
 def test_the_blend_beats_popularity_at_every_number_of_known_items(clear: Case) -> None:

@@ -175,15 +175,19 @@ def test_the_trial_is_made_of_the_training_part_alone(tastes: Planted) -> None:
     np.testing.assert_allclose(trial.history_embeddings, expected.history_embeddings, atol=1e-6)
 
 
-def test_what_is_served_is_made_of_everything_and_drawn_as_far_as_the_trial_was(
-    tastes: Planted, space: Space
+@pytest.mark.parametrize("strength", [1.0, 0.25])
+def test_what_is_served_is_made_of_everything_and_drawn_as_far_as_was_chosen(
+    strength: float, tastes: Planted, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     data, model, _ = tastes
+    monkeypatch.setattr(fitted_space, "fit_draw_strength", lambda *_: strength)
+    monkeypatch.setattr(fitted_space, "fit_blend", lambda *_, **__: Blend())
+    space, _ = fit_space(*signalled(*tastes), content=content_of())
     assert space.blend is not None
-    assert space.draw_strength > 0
+    assert space.draw_strength == strength
     signals, support = signals_of(data, model), np.bincount(data.item, minlength=data.n_items)
     draw = fit_draw(model.item_embeddings, content_of(), support)
-    drawn = draw.apply(model.item_embeddings, space.draw_strength)
+    drawn = draw.apply(model.item_embeddings, strength)
     expected = compose(replace(signals, tower=replace(model, item_embeddings=drawn)), space.blend)
     np.testing.assert_allclose(space.item_embeddings, expected.item_embeddings, atol=1e-6)
     assert (
@@ -317,6 +321,9 @@ def test_a_low_pass_filter_of_as_many_signals_as_the_users_can_tell_stands_besid
     assert items.shape == signals.associations.history.shape == (240, n_signals + dimension)
     fading = signals.associations.fading
     assert (fading.low_pass_dimension, fading.detail_dimension) == (n_signals, detail)
+    one, hundred = fading.fade(np.ones((2, items.shape[1]), np.float32), np.array([1, 100]))
+    # In a shop the filter is for newcomers, in a large catalog for everybody.
+    np.testing.assert_array_equal(hundred[:n_signals] > 0.99 * one[:n_signals], large)
     filtered = items[:, :n_signals]
     np.testing.assert_allclose(filtered.T @ filtered, np.eye(n_signals), atol=1e-4)
     weights = data.matrix(data.history_weights(math.inf))
