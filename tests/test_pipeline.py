@@ -19,6 +19,7 @@ from recs.learning.signals import Signals
 from recs.learning.trained import TrainedModel
 from recs.learning.validation import Validation
 from recs.training import active, gate, pipeline, reading, versions
+from recs.training.indexing import IndexOptions
 
 pytestmark = pytest.mark.end_to_end
 FIRST, DAY = datetime(2024, 1, 1, tzinfo=UTC), timedelta(days=1)
@@ -119,7 +120,7 @@ def test_what_serves_after_a_training_is_the_space_that_was_fitted(
     shop: Engine, fitted: list[tuple[Space, Space | None]]
 ) -> None:
     Recommender(shop).upsert_items([Item("new", "a new")])
-    report = pipeline.train_model(shop, config=QUICK, force=True)
+    report = pipeline.train_model(shop, config=QUICK, force=True, index=IndexOptions(m=9))
     ((space, _),) = fitted
     data = reading.read(shop)
     serving = active.read(shop, data.item_ids)
@@ -141,6 +142,8 @@ def test_what_serves_after_a_training_is_the_space_that_was_fitted(
         assert sources == [("new", "content")]
         supports = "SELECT DISTINCT support FROM recs.user_embeddings"
         assert connection.execute(text(supports)).scalars().all() == [7]
+        indexes = "SELECT count(*) FROM pg_class WHERE 'm=9' = ANY (reloptions)"
+        assert connection.execute(text(indexes)).scalar_one() >= 1
         half_life = "SELECT popularity_half_life FROM recs.models"
         assert connection.execute(text(half_life)).scalar_one() == 7
     assert (report.users, report.items, report.interactions) == (160, 61, 160 * 7)

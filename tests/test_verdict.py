@@ -213,7 +213,8 @@ def test_what_a_model_has_not_learned_is_in_none_of_the_lists_that_are_judged(
 
 
 def test_what_is_judged_by_is_the_slice_that_training_chose_by() -> None:
-    data, config = planted.planted(predictability=0.9), replace(planted.SMALL, seed=7)
+    config = replace(planted.SMALL, seed=7, validation_share=0.2)
+    data = planted.planted(predictability=0.9)
     model, slice_of_seven = train(data, config=config), gate.validation_of(data, config)
     assert model.trial is not None
     users = tower_users(slice_of_seven.train, model.trial, slice_of_seven.users)

@@ -117,6 +117,24 @@ def test_too_few_regulars_leave_popularity_as_it_is() -> None:
     assert fit_popularity_half_life(few, signals) is None
 
 
+@pytest.mark.parametrize(("half_life", "faster"), [(240.0, [64, 16, 4, 1]), (10.0, [4, 1])])
+def test_popularity_never_fades_slower_than_histories(
+    half_life: float, faster: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, validation, signals = tried(shop(lasting=True))
+    timescale = Timescale(half_life, half_life)
+    signals = replace(signals, tower=replace(signals.tower, timescale=timescale))
+    asked: list[float | None] = []
+
+    def fade(signals: Signals, _: Interactions, days: float | None) -> Signals:
+        asked.append(days)
+        return signals
+
+    monkeypatch.setattr(adjustments, "faded", fade)
+    assert fit_popularity_half_life(validation, signals) is None  # all are alike
+    assert asked == [None, *faster]
+
+
 def pairs(*, n_pairs: int = 120, dated: bool = False) -> Interactions:
     """Items go in twos, and whoever takes one takes the other: more detail than dimensions."""
     random = np.random.default_rng(5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -285,6 +286,25 @@ def test_newcomers_have_no_say_on_popularity_of_the_moment(noisy: Case) -> None:
     assert moment.curve.keys() == ever.curve.keys() != set()
     assert moment.popularity_weight == max(POPULARITY_WEIGHTS)
     assert ever.popularity_weight < moment.popularity_weight
+
+
+class Interplay(Judges):
+    """Users of a two-tower model that counts most at 1.6, with more popularity than less of it."""
+
+    def value(self, blend: Blend) -> float:
+        wanted = 0.3 if blend.tower_weight > Blend().tower_weight else 0.01
+        tower = abs(math.log(max(blend.tower_weight, 0.01) / 1.6))
+        return 2 - 0.4 * tower - 0.05 * abs(math.log(blend.popularity_weight / wanted))
+
+
+def test_popularity_of_the_moment_is_weighed_beside_the_two_tower_as_it_will_count(
+    small: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data, validation, signals = small
+    alone = replace(validation, newcomers=validation.newcomers[:0])
+    monkeypatch.setattr(fitted_blend.Candidates, "of", lambda *_: Interplay({}))
+    blend = fit_blend(data, alone, signals, momentary=True)
+    assert (blend.tower_weight, blend.popularity_weight) == (1.6, 0.3)
 
 
 def test_the_blend_beats_popularity_at_every_number_of_known_items(clear: Case) -> None:
