@@ -61,6 +61,11 @@ def test_a_dump_restores_with_a_text_search_configuration_of_the_shops_own(
 def _copy(dsn: str, empty_dsn: str, folder: Path) -> None:
     """Dump a database and restore it into an empty one."""
     programs, dump = _embedded_programs(), folder / "shop.dump"
+    version = subprocess.run([programs / "pg_dump", "--version"], capture_output=True, text=True)
+    with psycopg.connect(dsn) as connection:
+        server = connection.info.server_version // 10000
+    if f"{server}." not in version.stdout:
+        pytest.skip(f"{version.stdout.strip()} is not of the server's version, {server}")
     for program in (
         [programs / "pg_dump", "-Fc", "-f", dump, dsn],
         [programs / "pg_restore", "--exit-on-error", "-d", empty_dsn, dump],
