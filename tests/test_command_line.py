@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from sqlalchemy import Engine, text
 
 from recs import Interaction, Item, Recommender
 from recs.cli import main
 from recs.cli.output import Output
+from recs.cli.parameters import Moment
 from recs.cli.steps import training_progress
 from recs.database import REVISION
 from tests import shops
@@ -194,3 +197,21 @@ def test_the_steps_of_a_training_are_printed_without_markup(capsys: Any) -> None
         on_step("read", 1.0)
     assert "read: 1.0 s" in capsys.readouterr().err.splitlines()[0]
     assert "[dim]" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("2026-10-15", datetime(2026, 10, 15, tzinfo=UTC)),
+        ("2026-10-15 10:20:30", datetime(2026, 10, 15, 10, 20, 30, tzinfo=UTC)),
+        ("2026-10-15T10:20:30Z", datetime(2026, 10, 15, 10, 20, 30, tzinfo=UTC)),
+        ("2026-10-15 10:20:30+02:00", datetime(2026, 10, 15, 8, 20, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_time_may_have_a_zone_and_is_utc_without(given: str, expected: datetime) -> None:
+    assert Moment().convert(given, None, None) == expected
+
+
+def test_what_is_no_time_is_refused_with_what_one_looks_like() -> None:
+    with pytest.raises(click.BadParameter, match="%Y-%m-%dT%H:%M:%S"):
+        Moment().convert("tomorrow", None, None)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 
 import click
 
-from recs.cli.parameters import SEED, K
+from recs.cli.parameters import SEED, K, Moment
 from recs.cli.settings import Settings, pass_settings
 
 
@@ -29,8 +29,10 @@ from recs.cli.settings import Settings, pass_settings
 )
 @click.option(
     "--since",
-    type=click.DateTime(),
-    help="Judge on what was done after this time, in UTC. Default: when the version was trained.",
+    type=Moment(),
+    metavar="TIME",
+    help="Judge on what was done after this time (UTC without a zone). Default: when the version "
+    "was trained.",
 )
 @pass_settings
 def evaluate(
@@ -49,7 +51,7 @@ def evaluate(
         users=users,
         seed=seed,
         model_id=model_id,
-        since=since and since.replace(tzinfo=UTC),
+        since=since,
     )
     settings.output.result(found.document())
     settings.output.table(

@@ -1,4 +1,4 @@
-"""What options may be: k, a seed, a device; and the settings of a training, from a file."""
+"""What options may be: k, a seed, a time, a device; and the settings of a training, from a file."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import fields
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,22 @@ from recs.errors import BadInput
 
 if TYPE_CHECKING:
     from recs.learning import TrainingConfig
+
+
+class Moment(click.DateTime):
+    """A time: ISO 8601, as `recs load` reads it; without a zone it is UTC."""
+
+    def __init__(self) -> None:
+        plain = ("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S")
+        super().__init__([*plain, *(f"{one}%z" for one in plain[1:])])
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> datetime:
+        """Return it with a zone."""
+        found: datetime = super().convert(value, param, ctx)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
 
 K = click.IntRange(1, MOST_ROWS)
 SEED = click.IntRange(0, LARGEST_SEED)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from recs.cli.parameters import SEED, device_option, read_config
+from recs.cli.parameters import SEED, Moment, device_option, read_config
 from recs.cli.settings import Settings, pass_settings
 
 if TYPE_CHECKING:
@@ -26,9 +26,10 @@ if TYPE_CHECKING:
 @device_option
 @click.option(
     "--until",
-    type=click.DateTime(("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S")),
-    help="Learn from interactions up to this time (UTC), so that `recs evaluate` can judge on "
-    "the rest.",
+    type=Moment(),
+    metavar="TIME",
+    help="Learn from interactions up to this time (UTC without a zone), so that `recs evaluate` "
+    "can judge on the rest.",
 )
 @click.option("--no-activate", is_flag=True, help="Leave the version ready, do not let it serve.")
 @click.option("--force", is_flag=True, help="Activate it whatever the gate says.")
@@ -53,7 +54,7 @@ def train(
             settings.engine(),
             name=name,
             config=read_config(parameters, seed=seed, device=device),
-            until=until and until.replace(tzinfo=UTC),
+            until=until,
             force=force,
             activate=not no_activate,
             on_step=on_step,
