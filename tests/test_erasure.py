@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from recs import Interaction, Item, Recommender, User
+from recs.database import make_engine
 from recs.training import publishing, versions
 from tests import shops
 from tests.locks import wait_until_one_waits
@@ -390,6 +391,23 @@ def test_who_is_erased_by_a_snapshot_that_lacks_a_version_is_not_left_in_it(
             erasing.execute(text(erasure))
     assert isinstance(caught.value.orig, psycopg.errors.SerializationFailure)
     assert users_with_vectors(shop) == {"u", "v"}
+
+
+def test_interactions_truncated_by_a_snapshot_that_lacks_another_tenants_version_stay(
+    shop: Engine, dsn: str
+) -> None:
+    run(shop, "INSERT INTO recs.tenants (tenant_id) VALUES ('acme')")
+    ids = shops.insert_items(shop, N, tenant="acme")
+    shops.record(shop, [("u", ids[0])], tenant="acme")
+    acme = make_engine(dsn, tenant_id="acme")
+    what = shops.publication(ids, embeddings(3), histories={"u": [0]})
+    with shop.connect().execution_options(isolation_level="REPEATABLE READ") as erasing:
+        erasing.execute(text("SELECT FROM recs.models"))
+        with versions.new_version(acme, name="new", dimension=8) as model_id:
+            publishing.publish(acme, model_id, what)
+        with pytest.raises(DBAPIError) as caught:
+            erasing.execute(text("TRUNCATE recs.interactions"))
+    assert isinstance(caught.value.orig, psycopg.errors.SerializationFailure)
 
 
 @pytest.mark.parametrize("isolation", ["READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"])

@@ -12,11 +12,14 @@ BEGIN
   PERFORM FROM recs.models m
     WHERE m.state = 'training' AND (p_tenant_id IS NULL OR m.tenant_id = p_tenant_id)
     FOR SHARE SKIP LOCKED;
-  -- One that began since is not in the snapshot. The primary key knows its number.
+  -- One that began since is not in the snapshot. The primary key, by tenant, knows its number.
   INSERT INTO recs.models (tenant_id, model_id, name, state, dimension)
     OVERRIDING SYSTEM VALUE
-    SELECT coalesce(p_tenant_id, recs.current_tenant()), n, 'never committed', 'training', 1
-    FROM recs.models_model_id_seq s,
+    SELECT t.tenant_id, n, 'never committed', 'training', 1
+    FROM (SELECT p_tenant_id WHERE p_tenant_id IS NOT NULL
+          UNION
+          SELECT t.tenant_id FROM recs.tenants t WHERE p_tenant_id IS NULL) t (tenant_id),
+         recs.models_model_id_seq s,
          generate_series((SELECT coalesce(max(m.model_id), 0) + 1 FROM recs.models m), s.last_value) n;
   RAISE no_data_found;  -- takes the rows back
 EXCEPTION
