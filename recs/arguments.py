@@ -16,6 +16,8 @@ from recs.errors import BadInput
 
 Id: TypeAlias = str | int | UUID
 MOST_ROWS = 1000  # as recs.check_k() has it
+# squares of such, summed, are single numbers yet; recs.interactions has the same bounds
+LEAST_WEIGHT, LARGEST_WEIGHT = 1e-12, 1e12
 # what scikit-learn takes for a seed, and tuning draws with the next one too
 LARGEST_SEED = 2**32 - 2
 # What str holds and PostgreSQL's text does not: NUL, and halves of surrogate pairs.

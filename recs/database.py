@@ -18,7 +18,7 @@ from recs.errors import BadInput, ConnectionFailed, NotMigrated, ServerUnsuitabl
 MINIMUM_POSTGRESQL = 15_00_00
 MINIMUM_PGVECTOR = (0, 8, 4)
 # The newest under migrations/; here since serving imports no Alembic. They sort as they follow.
-REVISION = "0008"
+REVISION = "0009"
 SCHEMA = "recs"
 # The extension may live in any schema (public, extensions): find it. Until the transaction ends.
 PIN_SEARCH_PATH = """\

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, SupportsInt
 
-from recs.arguments import Id, id_text, mapping_text, segment_text, storable
+from recs.arguments import (
+    LARGEST_WEIGHT,
+    LEAST_WEIGHT,
+    Id,
+    id_text,
+    mapping_text,
+    segment_text,
+    storable,
+)
 from recs.errors import BadInput
 
 
@@ -80,9 +87,9 @@ def _weight(value: Any) -> float:
         weight = float(value)
     except (TypeError, ValueError, OverflowError):
         raise BadInput(f"weight is {value!r}, expected a number", hint="leave it out: 1") from None
-    if not 0 < weight < math.inf:
+    if not LEAST_WEIGHT <= weight <= LARGEST_WEIGHT:
         raise BadInput(
-            f"weight is {value!r}, expected a number above 0",
+            f"weight is {value!r}, expected a number from {LEAST_WEIGHT:g} to {LARGEST_WEIGHT:g}",
             hint="what speaks against an item is not recorded; of a weak sign: .2, say",
         )
     return weight

@@ -94,6 +94,8 @@ users = Table(
     _now("created_at"),
     PrimaryKeyConstraint("tenant_id", "user_id"),
     CheckConstraint("user_id <> ''", name="user_id"),
+    # Popularity is kept by segment: one that no index holds would stop it for everybody.
+    CheckConstraint("octet_length(segment) <= 1000", name="segment"),
     comment="what is known of users besides their interactions; a user needs no row here",
 )
 
@@ -146,8 +148,8 @@ interactions = Table(
     Column("weight", REAL, nullable=False, server_default=text("1")),
     _now("occurred_at"),
     CheckConstraint("user_id <> ''", name="user_id"),
-    # NaN sorts above Infinity in PostgreSQL, so this refuses both.
-    CheckConstraint("weight > 0 AND weight < 'Infinity'", name="weight"),
+    # Squares of such, summed, are single numbers yet. NaN sorts above all of them in PostgreSQL.
+    CheckConstraint("weight >= 1e-12::real AND weight <= 1e12::real", name="weight"),
     CheckConstraint("isfinite(occurred_at)", name="occurred_at"),
     comment="what users did; a trigger refuses items that are not in the catalog",
 )
@@ -332,7 +334,11 @@ audit_events = Table(
     metadata,
     _tenant(),
     Column("event_id", BigInteger, Identity(always=True), nullable=False),
-    _now("occurred_at"),
+    # now() would be when the transaction began, which may be as long ago as its author likes.
+    Column(
+        "occurred_at", TIMESTAMP(timezone=True), nullable=False,
+        server_default=text("clock_timestamp()"),
+    ),
     Column("login_role", Text, nullable=False, comment="who was connected: session_user"),
     Column("acting_role", Text, comment="as whom, by SET ROLE; NULL: as themselves"),
     Column("subject", Text, nullable=False, comment="the table: models or tenants"),

@@ -181,3 +181,36 @@ def test_events_of_another_tenant_are_not_listed(engine: Engine, dsn: str, capsy
         listed = json.loads(capsys.readouterr().out)
         assert [(e["subject"], e["subject_id"]) for e in listed] == [("tenants", tenant)]
     assert events(engine) == []
+
+
+@pytest.mark.parametrize("table", ["models", "tenants"])
+def test_what_is_noted_row_by_row_is_not_truncated(
+    engine: Engine, published: tuple[int, int], table: str
+) -> None:
+    with (
+        engine.connect() as connection,
+        pytest.raises(DBAPIError, match="not to be truncated") as caught,
+    ):
+        connection.execute(text(f"TRUNCATE recs.{table} CASCADE"))
+    assert isinstance(caught.value.orig, psycopg.errors.FeatureNotSupported)
+
+
+def test_where_a_roll_back_goes_is_noted_though_the_version_is_said_to_be_in_training(
+    engine: Engine, published: tuple[int, int]
+) -> None:
+    with engine.begin() as connection:
+        for change in ("state = 'training'", "previous_model_id = 77", "state = 'active'"):
+            connection.execute(
+                text(f"UPDATE recs.models SET {change} WHERE model_id = :id"), {"id": published[1]}
+            )
+    assert events(engine, 2)[1].changes == {"previous_model_id": [published[0], 77]}
+
+
+def test_a_change_is_noted_with_its_own_time_however_long_ago_the_transaction_began(
+    engine: Engine, published: tuple[int, int]
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("SELECT pg_sleep(0.2)"))
+        versions.activate(connection, published[0])
+        began = connection.execute(text("SELECT now()")).scalar_one()
+    assert (events(engine, 1)[0].occurred_at - began).total_seconds() > 0.1

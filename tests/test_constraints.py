@@ -18,14 +18,17 @@ CASES: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("tenants", {"tenant_id": "t"}, {"popularity_half_life": 0}),
     ("tenants", {"tenant_id": "t"}, {"popularity_half_life": -1}),
     ("users", {"user_id": "u"}, {"user_id": ""}),
+    ("users", {"user_id": "u", "segment": "é" * 500}, {"segment": "é" * 500 + "e"}),
     ("items", {"item_id": "i"}, {"item_id": ""}),
     ("items", {"item_id": "i"}, {"attributes": "[]"}),
     ("items", {"item_id": "i", "content_vector": "[0,1e-3]"}, {"content_vector": "[0,0]"}),
     *(
-        ("interactions", {"user_id": "u", "item_id": "known", "weight": 1e-30}, bad)
+        ("interactions", {"user_id": "u", "item_id": "known", "weight": weight}, bad)
+        for weight in (1e-12, 1e12)
         for bad in (
-            {"user_id": ""}, {"weight": 0}, {"weight": -1}, {"weight": "NaN"},
-            {"weight": "Infinity"}, {"occurred_at": "infinity"}, {"occurred_at": "-infinity"},
+            {"user_id": ""}, {"weight": 0}, {"weight": -1}, {"weight": "NaN"}, {"weight": 9e-13},
+            {"weight": 1.1e12}, {"weight": "Infinity"}, {"occurred_at": "infinity"},
+            {"occurred_at": "-infinity"},
         )
     ),
     *(

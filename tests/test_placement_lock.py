@@ -232,3 +232,24 @@ def test_who_is_erased_while_a_version_is_made_has_no_vector_in_it(engine: Engin
     with engine.connect() as connection:
         left = connection.execute(text("SELECT user_id FROM recs.user_embeddings"))
         assert left.scalars().all() == ["stays"]
+
+
+def test_items_are_deleted_while_popularity_waits_for_a_transaction_that_deleted_some(
+    engine: Engine, two_versions: list[int]
+) -> None:
+    delete = text("DELETE FROM recs.items WHERE item_id = :item")
+
+    def refresh() -> None:
+        with engine.begin() as connection:
+            connection.execute(text("SELECT recs.refresh_popularity()"))
+
+    with ThreadPoolExecutor(1) as pool:
+        with engine.begin() as first:
+            first.execute(delete, {"item": "item-1"})
+            refreshed = pool.submit(refresh)
+            wait_until_one_waits(engine, "advisory")
+            with engine.begin() as second:
+                second.execute(text("SET LOCAL lock_timeout = '5s'"))
+                second.execute(delete, {"item": "item-2"})
+            assert not refreshed.done()
+        refreshed.result(30)

@@ -35,7 +35,7 @@ CALLS = {
     "recs_writer": {"record_interaction", "erase_user"},
     "recs_trainer": {
         "activate_model", "roll_back_model", "start_trial", "stop_trial", "place_items",
-        "refresh_popularity", "lock_placement",
+        "refresh_popularity", "lock_exclusively", "lock_placement",
     },
 }  # fmt: skip
 

@@ -184,3 +184,30 @@ def test_records_are_read_whole_however_many_there_are(engine: Engine, rows: int
         found = reading.copy_records(driver_connection(connection), query, {"n": "i4", "q": "f8"})
     np.testing.assert_array_equal(found["n"], np.arange(1, rows + 1))
     np.testing.assert_array_equal(found["q"], np.arange(1, rows + 1) / 4)
+
+
+def test_tables_of_the_applications_that_have_the_names_of_training_s_own_are_not_read(
+    engine: Engine,
+) -> None:
+    happened = events(4)
+    fill(Recommender(engine), happened)
+    plain = reading.read(engine)
+    with engine.begin() as connection:
+        for schema in ("recs", "public"):
+            for table, columns in (
+                ("numbered_items", "item_id text, n integer"),
+                ("numbered_users", "user_id text, n integer, fingerprint bigint"),
+                ("term_frequencies", "item integer, term text, frequency integer"),
+                ("numbered_terms", "term text, n integer"),
+            ):
+                connection.execute(text(f"CREATE TABLE {schema}.{table} ({columns})"))
+    again = reading.read(engine)
+    assert (again.user_ids, again.item_ids) == (plain.user_ids, plain.item_ids)
+    assert again.n_interactions == plain.n_interactions == len(happened)
+    assert list(again.content.terms) == list(plain.content.terms) != []
+
+
+def test_weights_at_the_bounds_of_the_table_are_read(engine: Engine) -> None:
+    shop = Recommender(engine)
+    fill(shop, [Interaction("u", ITEMS[0], weight=1e-12), Interaction("u", ITEMS[1], weight=1e12)])
+    assert sorted(reading.read(engine).interactions.weight) == [np.float32(1e-12), np.float32(1e12)]

@@ -108,3 +108,18 @@ def test_words_are_read_in_the_language_that_is_asked_for(engine: Engine) -> Non
         for config, expected in (("german", ["katz"]), ("simple", ["der", "katzen"])):
             terms = connection.execute(query, {"config": config}).scalars().all()
             assert sorted(terms) == expected
+
+
+def test_a_long_key_or_value_is_a_term_that_an_index_holds(engine: Engine) -> None:
+    statement = text(
+        "SELECT term FROM recs.item_terms('', '', jsonb_build_object(repeat('é', 9000) || 'k',"
+        " to_jsonb(CAST(:value AS text))), 'simple')"
+    )
+    with engine.connect() as connection:
+        terms = {
+            value: connection.execute(statement, {"value": value}).scalars().all()
+            for value in ("ü" * 9000, "ü" * 9000 + "x", "v" + "ü" * 9000)
+        }
+    assert all(len(term.encode()) <= 1000 for found in terms.values() for term in found)
+    one, same, other = terms.values()
+    assert one == same != other

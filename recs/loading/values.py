@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from recs.arguments import LARGEST_WEIGHT, LEAST_WEIGHT
 from recs.loading.columns import (
     Values,
     faults_of,
@@ -146,13 +147,14 @@ def no_longer(found: Values, name: str, longest: int) -> Values:
 
 
 def weights(array: Any, name: str) -> Values:
-    """Return finite numbers above 0, as the table holds them (float4); an empty value is 1."""
+    """Return numbers that the table takes, as it holds them (float4); an empty value is 1."""
     numbers, faults = _numbers(array, name)
     wide = numpy_of(numbers.fill_null(1.0))
     with np.errstate(over="ignore"):
         narrow = wide.astype(np.float32)
-    good = np.isfinite(narrow) & (narrow > 0)
-    faults |= faults_of(~good, lambda row: f"{name} is {wide[row]:g}, expected a finite number > 0")
+    good = (narrow >= np.float32(LEAST_WEIGHT)) & (narrow <= np.float32(LARGEST_WEIGHT))
+    expected = f"expected a number from {LEAST_WEIGHT:g} to {LARGEST_WEIGHT:g}"
+    faults |= faults_of(~good, lambda row: f"{name} is {wide[row]:g}, {expected}")
     return Values(pa.array(narrow), faults)
 
 

@@ -19,6 +19,7 @@ from psycopg import sql
 from scipy.sparse import csr_matrix
 from sqlalchemy import Engine
 
+from recs.arguments import LARGEST_WEIGHT, LEAST_WEIGHT
 from recs.database import PIN_SEARCH_PATH, driver_connection
 from recs.errors import BadInput, NothingToLearn
 from recs.learning.content import TermKind
@@ -30,8 +31,6 @@ _ITEMS = """
 CREATE TEMP TABLE numbered_items ON COMMIT DROP AS
 SELECT item_id, (row_number() OVER (ORDER BY item_id) - 1)::integer AS n
 FROM recs.items WHERE tenant_id = recs.current_tenant()"""
-
-LARGEST_WEIGHT = 1e12  # and its inverse the least: squares of such, summed, are single numbers yet
 
 _USERS = """
 CREATE TEMP TABLE numbered_users ON COMMIT DROP AS
@@ -46,8 +45,8 @@ SELECT u.n, t.n, max(i.weight), count(*)::integer,
        extract(epoch FROM min(i.occurred_at))::float8,
        extract(epoch FROM max(i.occurred_at))::float8
 FROM recs.interactions i
-JOIN numbered_users u USING (user_id)
-JOIN numbered_items t USING (item_id)
+JOIN pg_temp.numbered_users u USING (user_id)
+JOIN pg_temp.numbered_items t USING (item_id)
 WHERE i.tenant_id = recs.current_tenant() AND i.occurred_at <= {until}
 GROUP BY u.n, t.n
 ORDER BY u.n, t.n"""
@@ -56,7 +55,7 @@ _TERM_FREQUENCIES = """
 CREATE TEMP TABLE term_frequencies ON COMMIT DROP AS
 SELECT n.n AS item, w.term COLLATE "C" AS term, sum(w.frequency)::integer AS frequency
 FROM recs.items i
-JOIN numbered_items n USING (item_id)
+JOIN pg_temp.numbered_items n USING (item_id)
 CROSS JOIN (SELECT recs.text_search_config(recs.current_tenant()) AS config OFFSET 0) t
 CROSS JOIN LATERAL recs.item_terms(i.title, i.description, i.attributes, t.config) w
 WHERE i.tenant_id = recs.current_tenant()
@@ -66,10 +65,11 @@ GROUP BY n.n, w.term COLLATE "C" """
 _TERMS = """
 CREATE TEMP TABLE numbered_terms ON COMMIT DROP AS
 SELECT term, (row_number() OVER (ORDER BY term) - 1)::integer AS n
-FROM term_frequencies GROUP BY term HAVING count(*) >= 2"""
+FROM pg_temp.term_frequencies GROUP BY term HAVING count(*) >= 2"""
 
 _ITEM_TERMS = """
-SELECT f.item, t.n, f.frequency FROM term_frequencies f JOIN numbered_terms t USING (term)
+SELECT f.item, t.n, f.frequency
+FROM pg_temp.term_frequencies f JOIN pg_temp.numbered_terms t USING (term)
 ORDER BY f.item, t.n"""
 
 
@@ -135,11 +135,11 @@ def read(engine: Engine, *, until: datetime | None = None) -> TrainingData:
         bound = sql.Literal(end)
         driver.execute(_ITEMS)
         driver.execute(sql.SQL(_USERS).format(until=bound))
-        driver.execute("ANALYZE numbered_items; ANALYZE numbered_users")
-        item_ids = _column(driver, "SELECT item_id FROM numbered_items ORDER BY n")
+        driver.execute("ANALYZE pg_temp.numbered_items; ANALYZE pg_temp.numbered_users")
+        item_ids = _column(driver, "SELECT item_id FROM pg_temp.numbered_items ORDER BY n")
         if not item_ids:
             raise NothingToLearn("the catalog is empty", hint="run: recs load items FILE")
-        user_ids = _column(driver, "SELECT user_id FROM numbered_users ORDER BY n")
+        user_ids = _column(driver, "SELECT user_id FROM pg_temp.numbered_users ORDER BY n")
         trained_until = _last_interaction(driver, bound)
         if trained_until is None:
             raise NothingToLearn(
@@ -156,7 +156,9 @@ def read(engine: Engine, *, until: datetime | None = None) -> TrainingData:
         )
         _check_weights(interactions.weight)
         prints = copy_records(
-            driver, sql.SQL("SELECT fingerprint FROM numbered_users ORDER BY n"), {"print": "i8"}
+            driver,
+            sql.SQL("SELECT fingerprint FROM pg_temp.numbered_users ORDER BY n"),
+            {"print": "i8"},
         )
         return TrainingData(
             user_ids=user_ids,
@@ -180,14 +182,14 @@ def _snapshot(engine: Engine) -> Iterator[psycopg.Connection[Any]]:
 
 
 def _check_weights(weight: NDArray[np.float32]) -> None:
-    least, most = float(weight.min()), float(weight.max())
-    if least < 1 / LARGEST_WEIGHT or most > LARGEST_WEIGHT:
-        wrong = most if most > LARGEST_WEIGHT else least
+    # Of a database that was filled before the table refused such.
+    least, most = weight.min(), weight.max()
+    if least < np.float32(LEAST_WEIGHT) or most > np.float32(LARGEST_WEIGHT):
+        wrong = most if most > np.float32(LARGEST_WEIGHT) else least
         raise BadInput(
-            f"an interaction weighs {wrong:.3g}, expected {1 / LARGEST_WEIGHT:g} to"
-            f" {LARGEST_WEIGHT:g}",
+            f"an interaction weighs {wrong:.3g}, expected {LEAST_WEIGHT:g} to {LARGEST_WEIGHT:g}",
             hint="find such: SELECT * FROM recs.interactions WHERE weight NOT BETWEEN"  # noqa: S608 - shown, not run
-            f" {1 / LARGEST_WEIGHT:g} AND {LARGEST_WEIGHT:g}",
+            f" {LEAST_WEIGHT:g} AND {LARGEST_WEIGHT:g}",
         )
 
 
@@ -309,7 +311,7 @@ def _read_vectors(
     with driver.cursor("content_vectors", binary=True) as cursor:
         cursor.execute(
             "SELECT n.n, i.content_vector::real[] FROM recs.items i"
-            " JOIN numbered_items n USING (item_id)"
+            " JOIN pg_temp.numbered_items n USING (item_id)"
             " WHERE i.tenant_id = recs.current_tenant() AND i.content_vector IS NOT NULL"
         )
         for n, vector in cursor:
@@ -320,7 +322,7 @@ def _read_vectors(
 def _read_terms(driver: psycopg.Connection[Any], items: int) -> Content:
     driver.execute(_TERM_FREQUENCIES)
     driver.execute(_TERMS)
-    terms = _column(driver, "SELECT term FROM numbered_terms ORDER BY n")
+    terms = _column(driver, "SELECT term FROM pg_temp.numbered_terms ORDER BY n")
     rows = copy_records(
         driver, sql.SQL(_ITEM_TERMS), {"item": "i4", "term": "i4", "frequency": "i4"}
     )

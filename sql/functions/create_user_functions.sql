@@ -67,7 +67,8 @@ BEGIN
       ON e.tenant_id = p_tenant_id AND e.model_id = %1$s AND e.item_id = h.item_id
     WHERE h.last IS DISTINCT FROM h.before
   )
-  SELECT sum(array_fill(w.weight::real, ARRAY[p_model.dimension])::vector * w.p),
+  -- What is as good as nothing is nothing: its product with a vector could be held by no real.
+  SELECT sum(array_fill((CASE WHEN abs(w.weight) >= 1e-36 THEN w.weight ELSE 0 END)::real, ARRAY[p_model.dimension])::vector * w.p),
          count(*) FILTER (WHERE w.is_new)
     INTO added, added_support
     FROM weighted w;

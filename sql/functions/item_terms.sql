@@ -15,7 +15,8 @@ BEGIN ATOMIC
   CROSS JOIN LATERAL generate_series(1, length(p.word) - 2) n (start)
   GROUP BY 1
   UNION ALL
-  SELECT a.key || '=' || lower(v.value), 1
+  -- A term is found by an index, whose entries are short; what a value says it says before that.
+  SELECT left(a.key, 200) || '=' || left(lower(v.value), 200), 1
   FROM jsonb_each(p_attributes) a
   CROSS JOIN LATERAL (
     SELECT a.value #>> '{}' AS value WHERE jsonb_typeof(a.value) IN ('string', 'boolean')
@@ -30,7 +31,7 @@ BEGIN ATOMIC
   UNION ALL
   -- A factor says nothing of years. Whole numbers, and dates by their year, stand in windows too: a
   -- year that no item had before is known by the years around it.
-  SELECT format('%s=#%s:%s', n.key, w.width, floor(n.value / w.width)), 1
+  SELECT format('%s=#%s:%s', left(n.key, 200), w.width, floor(n.value / w.width)), 1
   FROM (SELECT a.key,
                CASE WHEN jsonb_typeof(a.value) = 'number' THEN (a.value #>> '{}')::numeric
                     WHEN a.value #>> '{}' ~ '^[0-9]{4}-[0-9]{2}-[0-9]{2}' THEN left(a.value #>> '{}', 4)::numeric

@@ -14,9 +14,12 @@ DECLARE
 BEGIN
   PERFORM recs.require_trigger_of(
     format('recs.%I', TG_TABLE_NAME), 'recs.note_change()', TG_RELID, TG_NAME);
-  -- What training writes of a version until it is ready is noted once, when it becomes so.
+  -- What training writes of a version until it is ready is noted once, when it becomes so. What
+  -- only a version that has served has is no training's to write.
   IF TG_OP = 'UPDATE'
-     AND (v_changes = '{}' OR 'training' = ALL (ARRAY[v_old ->> 'state', v_new ->> 'state'])) THEN
+     AND (v_changes = '{}'
+          OR 'training' = ALL (ARRAY[v_old ->> 'state', v_new ->> 'state'])
+             AND NOT v_changes ?| '{activated_at,previous_model_id,trial_share}') THEN
     RETURN NULL;
   END IF;
   INSERT INTO recs.audit_events

@@ -14,7 +14,7 @@ DECLARE
   v_until timestamptz := coalesce(p_until, 'infinity');
   v_rows bigint;
 BEGIN
-  PERFORM pg_advisory_xact_lock(recs.popularity_lock(v_tenant));
+  PERFORM recs.lock_exclusively(recs.popularity_lock(v_tenant), 'deleted or renamed items');
   SELECT CASE WHEN t.popularity_half_life IS NULL AND m.model_id IS NULL THEN 120
               ELSE coalesce(t.popularity_half_life, m.popularity_half_life, m.history_half_life)
          END
@@ -33,7 +33,8 @@ BEGIN
   FROM (
     -- What a user did with an item counts once, by its last time: a wholesaler is one customer.
     SELECT i.item_id, u.segment,
-           max(i.weight)
+           -- (of weights of before the table had bounds, what has a sum that a real can hold)
+           greatest(1e-12, least(1e12, max(i.weight)))
            -- What sold in the season ahead a year ago counts as if sold now, unless what is sold
            -- lasts less than a season; recs/learning/popularity.py says the same.
            * CASE
@@ -51,9 +52,14 @@ BEGIN
     GROUP BY i.user_id, i.item_id, u.segment
   ) s
   GROUP BY GROUPING SETS ((s.item_id), (s.segment, s.item_id))
-  HAVING grouping(s.segment) = 1 OR s.segment <> '';
+  HAVING grouping(s.segment) = 1
+      OR s.segment <> '' AND octet_length(s.segment) + octet_length(s.item_id) <= 2000;  -- the key holds no more
   GET DIAGNOSTICS v_rows = ROW_COUNT;
   RETURN v_rows;
+EXCEPTION WHEN unique_violation THEN
+  -- Its snapshot lacks the rows of a refresh that was committed since.
+  RAISE EXCEPTION 'popularity was made anew after this transaction began'
+    USING ERRCODE = 'serialization_failure', HINT = 'run the transaction again';
 END
 $$;
 

@@ -11,7 +11,7 @@ BEGIN
     GRANT INSERT, UPDATE, DELETE ON recs.item_embeddings TO recs_trainer;
     GRANT EXECUTE ON FUNCTION
       recs.activate_model(bigint), recs.roll_back_model(), recs.start_trial(bigint, real),
-      recs.stop_trial(), recs.lock_placement(), recs.place_items(bigint, text[], text),
+      recs.stop_trial(), recs.lock_placement(), recs.lock_exclusively(bigint, text), recs.place_items(bigint, text[], text),
       recs.refresh_popularity(timestamptz) TO recs_trainer;
   END IF;
 END

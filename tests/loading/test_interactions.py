@@ -63,10 +63,10 @@ BAD_ROWS = [
     ("u,9,1,0", "item_id '9' is not in recs.items"),
     (",1,1,0", "user_id is missing"),
     ("u,,1,0", "item_id is missing"),
-    ("u,1,0,0", "weight is 0, expected a finite number > 0"),
-    ("u,1,-1,0", "weight is -1, expected a finite number > 0"),
-    ("u,1,nan,0", "weight is nan, expected a finite number > 0"),
-    ("u,1,1e-60,0", "weight is 1e-60, expected a finite number > 0"),
+    ("u,1,0,0", "weight is 0, expected a number from 1e-12 to 1e+12"),
+    ("u,1,-1,0", "weight is -1, expected a number from 1e-12 to 1e+12"),
+    ("u,1,nan,0", "weight is nan, expected a number from 1e-12 to 1e+12"),
+    ("u,1,1e-60,0", "weight is 1e-60, expected a number from 1e-12 to 1e+12"),
     ("u,1,heavy,0", "weight is 'heavy', expected a number"),
     ("u,1,1,", "occurred_at is missing"),
     ("u,1,1,soon", "occurred_at is 'soon', expected ISO 8601 or seconds since 1970"),
@@ -145,7 +145,7 @@ def test_a_row_with_two_faults_is_rejected_for_the_first(
     assert [reject["reason"] for reject in rejected(report.rejects)] == [
         "user_id is missing",
         "item_id is missing",
-        "weight is 0, expected a finite number > 0",
+        "weight is 0, expected a number from 1e-12 to 1e+12",
         "item_id '9' is not in recs.items",
     ]
 

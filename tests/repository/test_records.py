@@ -66,10 +66,16 @@ def test_a_time_without_a_zone_is_utc_whatever_the_sessions_zone_is(
         (Interaction("u", "a", weight="much"), "weight is 'much', expected a number"),  # type: ignore[arg-type]
         (Interaction("u", "a", weight=None), "weight is None, expected a number"),  # type: ignore[arg-type]
         (Interaction("u", "a", weight=10**400), "weight is 10+, expected a number"),
-        (Interaction("u", "a", weight=0), "weight is 0, expected a number above 0"),
-        (Interaction("u", "a", weight=-1), "weight is -1, expected a number above 0"),
-        (Interaction("u", "a", weight=float("nan")), "weight is nan, expected a number above 0"),
-        (Interaction("u", "a", weight=float("inf")), "weight is inf, expected a number above 0"),
+        (Interaction("u", "a", weight=0), "weight is 0, expected a number from 1e-12 to 1e"),
+        (Interaction("u", "a", weight=-1), "weight is -1, expected a number from 1e-12 to 1e"),
+        (
+            Interaction("u", "a", weight=float("nan")),
+            "weight is nan, expected a number from 1e-12 to 1e",
+        ),
+        (
+            Interaction("u", "a", weight=float("inf")),
+            "weight is inf, expected a number from 1e-12 to 1e",
+        ),
         (Interaction("u", "a", None), "interaction_type is None, expected text"),  # type: ignore[arg-type]
         (Interaction("u", "a", occurred_at=date(2024, 6, 1)), "expected a datetime"),  # type: ignore[arg-type]
         (Interaction(None, "a"), "an id is None, expected str, int or UUID"),  # type: ignore[arg-type]

@@ -7,13 +7,20 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import numpy as np
+import psycopg
 import pytest
 from sqlalchemy import Connection, Engine, text
+from sqlalchemy.exc import DBAPIError
 
-from recs import Interaction, Item, Recommender
+from recs import Interaction, Item, Recommender, User
 from recs.learning import Interactions
 from recs.learning.popularity import popularity
 from tests import shops
+
+
+def refresh(engine: Engine) -> None:
+    with engine.begin() as connection:
+        connection.execute(text("SELECT recs.refresh_popularity()"))
 
 
 def test_a_stranger_gets_what_is_popular(shop: Recommender) -> None:
@@ -242,3 +249,51 @@ def _ordered_by_popularity(connection: Connection, user: str, colour: str) -> li
     rows = connection.execute(text("SELECT item_id, attributes, created_at FROM recs.items"))
     passing = [r for r in rows if r.attributes["colour"] == colour and r.item_id not in seen]
     return [row.item_id for row in sorted(passing, key=place)]
+
+
+def test_weights_of_before_the_table_had_bounds_break_no_list(
+    shop: Recommender, engine: Engine
+) -> None:
+    with engine.begin() as connection:
+        connection.execute(
+            text("ALTER TABLE recs.interactions DROP CONSTRAINT interactions_weight_check")
+        )
+        connection.execute(
+            text(
+                "INSERT INTO recs.interactions (user_id, item_id, weight, occurred_at)"
+                " SELECT 'absurd-' || n, item_id, w, now() - d * interval '1 day'"
+                " FROM (SELECT item_id FROM recs.items ORDER BY 1 LIMIT 3) i,"
+                " unnest(ARRAY[3e38, 1e-45]::real[]) w, unnest(ARRAY[0, 90000]) d,"
+                " generate_series(1, 3) n"
+            )
+        )
+    refresh(engine)
+    for user in ("nobody", "absurd-1"):
+        assert len(shop.recommend(user, 5)) == 5
+
+
+def test_a_segment_and_an_item_whose_names_no_key_holds_do_not_stop_popularity(
+    engine: Engine,
+) -> None:
+    shop = Recommender(engine)
+    long = "".join(chr(0x4E00 + n * 7919 % 20000) for n in range(600))  # which nothing compresses
+    shop.upsert_items([Item(long), Item("i")])
+    shop.upsert_users([User("u", segment=long[:330])])
+    shop.record_interactions([Interaction("u", long), Interaction("u", "i")])
+    refresh(engine)
+    assert {row.item_id for row in shop.popular_items(5)} == {long, "i"}
+    assert {row.item_id for row in shop.popular_items(5, segment=long[:330])} == {"i"}
+
+
+def test_popularity_made_anew_since_the_snapshot_is_a_serialization_failure(
+    engine: Engine,
+) -> None:
+    shop = Recommender(engine)
+    shop.upsert_items([Item("i")])
+    shop.record_interactions([Interaction("u", "i")])
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
+        connection.execute(text("SELECT count(*) FROM recs.items"))
+        refresh(engine)
+        with pytest.raises(DBAPIError) as caught:
+            connection.execute(text("SELECT recs.refresh_popularity()"))
+    assert isinstance(caught.value.orig, psycopg.errors.SerializationFailure)
