@@ -186,3 +186,16 @@ def test_what_is_unlike_a_new_item_says_nothing_of_what_it_will_sell(engine: Eng
         ).scalar_one()
     assert rows == [("like", pytest.approx(1))]
     assert lonely == 0
+
+
+def test_the_view_of_a_newcomer_searches_once_whatever_the_planner_knows(shop: Engine) -> None:
+    with shop.connect() as connection:
+        connection.execute(text("SET LOCAL track_functions = 'all'"))
+        rows = connection.execute(
+            text("SELECT item_id FROM recs.cold_start_users WHERE user_id = 'u'")
+        ).all()
+        calls = connection.execute(
+            text("SELECT calls FROM pg_stat_xact_user_functions WHERE funcname = 'nearest_items'")
+        ).scalar_one()
+    assert rows
+    assert calls == 1

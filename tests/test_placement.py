@@ -189,3 +189,19 @@ def test_an_item_inserted_while_a_version_is_activated_is_placed_in_it(
                  " WHERE e.item_id = 'late' ORDER BY 1")
         ).scalars()  # fmt: skip
         assert rows.all() == ["active", "retired"]
+
+
+def test_placing_an_item_locks_the_encoder_of_no_other_version(placed_twice: Engine) -> None:
+    with placed_twice.begin() as connection:
+        connection.execute(
+            text("CREATE TABLE recs.other PARTITION OF recs.content_terms FOR VALUES IN (99)")
+        )
+    with placed_twice.connect() as connection:
+        connection.execute(text("INSERT INTO recs.items (item_id, title) VALUES ('another', 'a')"))
+        locked = connection.execute(
+            text(
+                "SELECT c.relname FROM pg_locks l JOIN pg_class c ON c.oid = l.relation"
+                " WHERE l.pid = pg_backend_pid()"
+            )
+        ).scalars()
+        assert {"content_terms", "other"} & set(locked) == {"content_terms"}

@@ -15,10 +15,10 @@ BEGIN
     ELSE
       -- No join, whose plan would be kept: one made for a single row takes hours for a catalog.
       SELECT array_agg(d.item_id) INTO v_items
-        FROM (SELECT n.item_id, n.title, n.description, n.attributes, n.content_vector::text
+        FROM (SELECT n.item_id, n.title, n.description, n.attributes, n.content_vector
               FROM changed n WHERE n.tenant_id = v_tenant
               EXCEPT
-              SELECT o.item_id, o.title, o.description, o.attributes, o.content_vector::text
+              SELECT o.item_id, o.title, o.description, o.attributes, o.content_vector
               FROM previous o WHERE o.tenant_id = v_tenant) d;
     END IF;
     CONTINUE WHEN v_items IS NULL;  -- what is only sold out, say, waits for no activation

@@ -20,14 +20,16 @@ DECLARE
   v_rows bigint;
 BEGIN
   SELECT m.dimension, m.content_dimension, m.content_neighbors,
-         coalesce(m.tower_dimension, m.dimension),
-         NOT EXISTS (SELECT FROM recs.content_terms c
-                     WHERE c.tenant_id = m.tenant_id AND c.model_id = m.model_id)
-    INTO v_dimension, v_content_dimension, v_neighbors, v_plain, v_supplied
+         coalesce(m.tower_dimension, m.dimension)
+    INTO v_dimension, v_content_dimension, v_neighbors, v_plain
     FROM recs.models m WHERE m.tenant_id = p_tenant_id AND m.model_id = p_model_id;
   IF v_content_dimension IS NULL THEN
     RETURN 0;  -- the model knows no content: a new item is found by its newness alone
   END IF;
+  -- The version is named: else the partitions of all tenants would be locked.
+  EXECUTE format('SELECT NOT EXISTS (SELECT FROM recs.content_terms c
+                                     WHERE c.tenant_id = $1 AND c.model_id = %s)', p_model_id)
+    INTO v_supplied USING p_tenant_id;
   -- Named items may have changed to something the version knows nothing of: no place is left then.
   IF p_item_ids IS NOT NULL THEN
     EXECUTE format($q$

@@ -35,7 +35,9 @@ BEGIN
   IF v_count > 0 THEN
     RAISE foreign_key_violation USING
       MESSAGE = format('interaction with unknown item_id %L (%s unknown in all)', v_unknown, v_count),
-      HINT = 'insert the items into recs.items first, in the same tenant, or leave their interactions out',
+      HINT = 'insert the items into recs.items first, in the same tenant, or leave their interactions out'
+        || CASE WHEN current_setting('transaction_isolation') IN ('repeatable read', 'serializable')
+             THEN '; if they came since this transaction began, run it again' ELSE '' END,
       SCHEMA = TG_TABLE_SCHEMA, TABLE = TG_TABLE_NAME, COLUMN = 'item_id';
   END IF;
   RETURN NULL;

@@ -37,9 +37,16 @@ CROSS JOIN LATERAL (
   (SELECT p.item_id FROM recs.item_popularity p
    WHERE p.tenant_id = u.tenant_id AND p.segment = '' ORDER BY p.popularity DESC LIMIT 200)
 ) c
-JOIN recs.items i ON i.tenant_id = u.tenant_id AND i.item_id = c.item_id AND i.available
-JOIN recs.item_embeddings e
-  ON e.tenant_id = u.tenant_id AND e.model_id = m.model_id AND e.item_id = c.item_id
+-- OFFSET 0: looked up for each candidate. Of tables that were not analyzed a plain join may begin with
+-- all items, and search for candidates once for each.
+CROSS JOIN LATERAL (
+  SELECT t.item_id, t.title FROM recs.items t
+  WHERE t.tenant_id = u.tenant_id AND t.item_id = c.item_id AND t.available OFFSET 0
+) i
+CROSS JOIN LATERAL (
+  SELECT x.embedding, x.content_embedding FROM recs.item_embeddings x
+  WHERE x.tenant_id = u.tenant_id AND x.model_id = m.model_id AND x.item_id = c.item_id OFFSET 0
+) e
 LEFT JOIN recs.item_popularity p
   ON p.tenant_id = u.tenant_id AND p.segment = '' AND p.item_id = c.item_id
 CROSS JOIN LATERAL (
