@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import numpy as np
 import psycopg
 import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
-from recs import migration
+from recs import Item, Recommender, migration
+from tests import shops
 
 PRIVILEGES = ("SELECT", "INSERT", "UPDATE", "DELETE", "TRUNCATE", "REFERENCES", "TRIGGER")
 TABLES = {
@@ -125,6 +129,7 @@ def test_every_table_of_tenants_has_a_policy_on_what_is_read_and_what_is_written
                 "SELECT c.relname, c.relrowsecurity, p.permissive, p.cmd, p.roles::text, p.qual,"
                 " position(:own IN p.with_check) > 0 FROM pg_class c"
                 " LEFT JOIN pg_policies p ON p.schemaname = 'recs' AND p.tablename = c.relname"
+                " AND p.permissive = 'PERMISSIVE'"
                 " WHERE c.relnamespace = 'recs'::regnamespace AND c.relkind IN ('r', 'p')"
                 " AND c.relname <> 'alembic_version'"
             ),
@@ -133,6 +138,39 @@ def test_every_table_of_tenants_has_a_policy_on_what_is_read_and_what_is_written
         assert {row[0]: tuple(row[1:]) for row in rows} == dict.fromkeys(
             TABLES, (True, "PERMISSIVE", "ALL", "{public}", own, True)
         )
+
+
+def test_a_trainer_places_items_and_leaves_alone_what_a_version_has_learned(
+    engine: Engine,
+) -> None:
+    ids = shops.insert_items(engine, 4)
+    what = shops.publication(ids, np.eye(4))
+    content = np.eye(4, dtype=np.float32)
+    what = replace(what, items=replace(what.items, content_embedding=content))
+    first, second = (shops.publish(engine, what) for _ in range(2))
+    Recommender(engine).upsert_items([Item("new", content_vector=[1.0, 0, 0, 0])])
+    with engine.begin() as connection:
+        connection.execute(text("SET LOCAL ROLE recs_trainer"))
+        connection.execute(text("SELECT recs.activate_model(:id)"), {"id": first})
+        learned = text(
+            "SELECT count(*) FILTER (WHERE source = 'content'), count(*) FROM recs.item_embeddings"
+        )
+        assert connection.execute(learned).one() == (2, 10)
+        connection.execute(text("UPDATE recs.item_embeddings SET embedding = '[0,0,0,1]'"))
+        connection.execute(text("DELETE FROM recs.item_embeddings"))
+        assert connection.execute(learned).one() == (0, 8)
+        moved = text("SELECT count(*) FROM recs.item_embeddings WHERE item_id <> :last"
+                     " AND embedding::text = '[0,0,0,1]'")  # fmt: skip
+        assert connection.execute(moved, {"last": ids[3]}).scalar_one() == 0
+        with pytest.raises(DBAPIError, match="row-level security"):
+            connection.execute(
+                text(
+                    "INSERT INTO recs.item_embeddings"
+                    " (model_id, item_id, embedding, history_embedding, source)"
+                    " VALUES (:id, 'made-up', '[1,0,0,0]', '[1,0,0,0]', 'interactions')"
+                ),
+                {"id": second},
+            )
 
 
 @pytest.mark.parametrize(

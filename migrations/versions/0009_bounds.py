@@ -51,6 +51,8 @@ def downgrade() -> None:
     for table in ("models", "tenants"):
         op.execute(f"DROP TRIGGER IF EXISTS {table}_refuse_truncate ON {S}.{table}")
     op.execute(f"DROP FUNCTION IF EXISTS {S}.refuse_truncate()")
+    for command in ("insert", "update", "delete"):
+        op.execute(f"DROP POLICY IF EXISTS item_embeddings_placed_{command} ON {S}.item_embeddings")
     _note_by("now()")
 
 
