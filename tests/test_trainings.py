@@ -124,21 +124,51 @@ def test_a_training_that_is_interrupted_has_failed_at_once(engine: Engine) -> No
     assert list(shops.states(engine).values()) == ["failed"]
 
 
-def test_a_training_outlives_the_time_that_sessions_may_be_idle(engine: Engine, dsn: str) -> None:
+@pytest.mark.parametrize(
+    "setting",
+    ["idle_session_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"],
+)
+def test_a_training_outlives_the_time_that_sessions_may_be_idle(
+    engine: Engine, dsn: str, setting: str
+) -> None:
     with engine.begin() as connection:
+        known = text("SELECT FROM pg_settings WHERE name = :setting")
+        if not connection.execute(known, {"setting": setting}).all():
+            pytest.skip(f"{setting} is of PostgreSQL 17")
         name = connection.execute(text("SELECT quote_ident(current_database())")).scalar_one()
-        connection.execute(text(f"ALTER DATABASE {name} SET idle_session_timeout = '100ms'"))
+        connection.execute(text(f"ALTER DATABASE {name} SET {setting} = '300ms'"))
     slow = database.make_engine(dsn)
     with versions.new_version(slow, name="slow", dimension=8) as model_id:
         with psycopg.connect(dsn) as other:  # as idle as the training's own session
             other.execute("SELECT")
-            other.commit()
-            time.sleep(0.5)
-            with pytest.raises(psycopg.OperationalError):
+            if setting == "idle_session_timeout":
+                other.commit()
+            time.sleep(1)
+            with pytest.raises(psycopg.Error, match="terminating"):
                 other.execute("SELECT")
         with slow.connect() as connection:
             versions.clear_litter(connection)
             assert versions.get_version(connection, model_id).state == "training"
+
+
+def test_a_training_holds_nothing_that_vacuum_waits_for_and_no_lock_of_a_session(
+    engine: Engine, dsn: str
+) -> None:
+    strict = engine.execution_options(isolation_level="REPEATABLE READ")
+    with (
+        versions.new_version(strict, name="slow", dimension=8) as model_id,
+        engine.connect() as connection,
+    ):
+        held = connection.execute(
+            text(
+                "SELECT a.state, a.backend_xid, a.backend_xmin FROM pg_locks l"
+                " JOIN pg_stat_activity a USING (pid)"
+                " WHERE l.locktype = 'advisory' AND l.granted AND l.objid = :id AND l.objsubid = 2"
+            ),
+            {"id": model_id},
+        ).one()
+    # As a lock of a transaction: of a session, it would be held by one that is idle.
+    assert held == ("idle in transaction", None, None)
 
 
 def test_what_a_training_died_of_is_told_though_the_server_is_gone_by_then(engine: Engine) -> None:

@@ -99,25 +99,26 @@ def get_published(connection: Connection, model_id: int) -> ModelVersion:
 def new_version(engine: Engine, *, name: str, dimension: int) -> Iterator[int]:
     """Register a version in state 'training' and yield its model_id.
 
-    While the block runs, a session of its own holds an advisory lock, so that a training that
+    While the block runs, a transaction of its own holds an advisory lock, so that a training that
     died can be told from one that runs: the next one clears what the dead one left. If the block
     raises, the version is 'failed'.
     """
-    with engine.connect() as session:
-        # Idle for as long as the training takes: were it ended, the next would think this one dead.
-        session.execute(text("SET idle_session_timeout = 0"))
+    # At READ COMMITTED it holds no snapshot, and keeps VACUUM from nothing.
+    with engine.connect().execution_options(isolation_level="READ COMMITTED") as session:
         clear_litter(session)
         model_id: int = session.execute(
-            text(
-                "INSERT INTO recs.models (name, dimension) VALUES (:name, :dimension)"
-                " RETURNING model_id"
-            ),
-            {"name": name, "dimension": dimension},
+            text("SELECT nextval('recs.models_model_id_seq')")
         ).scalar_one()
-        session.execute(
-            text("SELECT pg_advisory_lock(:key, :id)"), {"key": _TRAINING_LOCK, "id": model_id}
-        )
         session.commit()
+        _hold(session, model_id)
+        with engine.begin() as connection:
+            connection.execute(
+                text(
+                    "INSERT INTO recs.models (model_id, name, dimension)"
+                    " OVERRIDING SYSTEM VALUE VALUES (:id, :name, :dimension)"
+                ),
+                {"id": model_id, "name": name, "dimension": dimension},
+            )
         try:
             yield model_id
         except BaseException:
@@ -128,6 +129,24 @@ def new_version(engine: Engine, *, name: str, dimension: int) -> Iterator[int]:
         finally:
             with suppress(DBAPIError):
                 session.rollback()
+
+
+def _hold(session: Connection, model_id: int) -> None:
+    """Lock a number of a version until the transaction ends.
+
+    Of the transaction, not of the session: a pooler would give that to others meanwhile. It is idle
+    for as long as the training takes: were it ended, the next training would think this one dead.
+    """
+    session.execute(
+        text("SELECT pg_advisory_xact_lock(:key, :id)"), {"key": _TRAINING_LOCK, "id": model_id}
+    )
+    # Last, and without parameters: what has some leaves a portal open, and its snapshot with it.
+    session.execute(
+        text(
+            "SELECT set_config(name, '0', true) FROM pg_settings"
+            " WHERE name IN ('idle_in_transaction_session_timeout', 'transaction_timeout')"
+        )
+    )
 
 
 def clear_litter(session: Connection) -> None:
