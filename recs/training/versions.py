@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,8 +22,8 @@ from recs.schema import PARTITIONED_BY_MODEL
 SERVING_FUNCTIONS = ("nearest_items", "stored_user", "user_history")
 PUBLISHED = ("ready", "active", "retired")  # states of versions that have vectors
 PATIENCE = 30  # seconds that a drop waits for transactions that use recs
-LOCK_TIMEOUT = "300ms"  # of these, while others wait behind it
-PAUSE = 0.5  # seconds until it tries again
+LOCK_TIMEOUT = "300ms"  # of a try, while others wait behind it
+PAUSE = 0.5  # seconds until the next
 # In the order in which an answer reads them.
 _AS_READ = ("user_embeddings", "item_embeddings", "content_terms")
 
@@ -221,12 +221,21 @@ def _try_to_drop(connection: Connection, model_id: int) -> bool:
     too, which locks what cannot be locked before it: TOAST tables, which are vacuumed on their own.
     """
     before = connection.execute(text("SHOW lock_timeout")).scalar_one()
+
+    def drop() -> None:
+        set_lock_timeout(connection, LOCK_TIMEOUT)
+        _lock_to_drop(connection, model_id)
+        _drop(driver_connection(connection), model_id)
+        set_lock_timeout(connection, before)
+
+    return done_in_time(connection, drop)
+
+
+def done_in_time(connection: Connection, step: Callable[[], None]) -> bool:
+    """Take a step in a savepoint; say whether lock_timeout let it, else nothing is changed."""
     try:
         with connection.begin_nested():
-            _set_lock_timeout(connection, LOCK_TIMEOUT)
-            _lock_to_drop(connection, model_id)
-            _drop(driver_connection(connection), model_id)
-            _set_lock_timeout(connection, before)
+            step()
     except (DBAPIError, psycopg.Error) as error:
         if isinstance(getattr(error, "orig", error), psycopg.errors.LockNotAvailable):
             return False
@@ -240,17 +249,11 @@ def _lock_to_drop(connection: Connection, model_id: int) -> None:
     lock_placement(connection)
     driver.execute("SELECT FROM recs.models WHERE model_id = %s FOR UPDATE", [model_id])
     _require_unused(get_version(connection, model_id))
-    own = [partition(name, model_id) for name in _AS_READ if _exists(driver, name, model_id)]
+    own = [partition(name, model_id) for name in _AS_READ if has_partition(driver, name, model_id)]
     parents = [sql.SQL("ONLY {}").format(sql.Identifier("recs", name)) for name in _AS_READ]
     driver.execute(
         sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.SQL(", ").join(own + parents))
     )
-
-
-def _exists(driver: psycopg.Connection[Any], table: str, model_id: int) -> bool:
-    """Say whether a version has a partition: a training that failed has none, others no terms."""
-    row = driver.execute("SELECT to_regclass(%s)", [f"recs.{table}_{model_id}"]).fetchone()
-    return row is not None and row[0] is not None
 
 
 def _drop(driver: psycopg.Connection[Any], model_id: int) -> None:
@@ -269,7 +272,8 @@ def _drop(driver: psycopg.Connection[Any], model_id: int) -> None:
     driver.execute("DELETE FROM recs.models WHERE model_id = %s", [model_id])
 
 
-def _set_lock_timeout(connection: Connection, value: str) -> None:
+def set_lock_timeout(connection: Connection, value: str) -> None:
+    """Set it until the end of the caller's transaction, or savepoint if that is rolled back."""
     connection.execute(text("SELECT set_config('lock_timeout', :value, true)"), {"value": value})
 
 
@@ -288,6 +292,12 @@ def _require_unused(version: ModelVersion) -> None:
 def partition(table: str, model_id: int) -> sql.Identifier:
     """Return the name of the partition of `table` that holds a version's rows."""
     return sql.Identifier("recs", f"{table}_{model_id}")
+
+
+def has_partition(driver: psycopg.Connection[Any], table: str, model_id: int) -> bool:
+    """Say whether a version has one: a training that failed has none, others may lack terms."""
+    row = driver.execute("SELECT to_regclass(%s)", [f"recs.{table}_{model_id}"]).fetchone()
+    return row is not None and row[0] is not None
 
 
 def require_training(connection: psycopg.Connection[Any], model_id: int) -> None:
