@@ -19,6 +19,10 @@ from tests import shops
 from tests.locks import wait_until_one_waits
 
 N = 60
+_PARENTS_LOCKED = text(
+    "SELECT count(*) FROM pg_locks l JOIN pg_partitioned_table p ON p.partrelid = l.relation"
+    " WHERE l.mode = 'AccessExclusiveLock'"
+)
 
 
 @pytest.fixture
@@ -96,6 +100,62 @@ def test_a_drop_gives_up_on_tables_in_use_and_says_so(
                 versions.drop_version(connection, first)
             before = connection.execute(text("SHOW lock_timeout")).scalar_one()
     assert before == "0"
+    assert shops.states(engine) == {first: "retired", second: "active"}
+
+
+@pytest.mark.parametrize("table", ["item_embeddings", "user_embeddings"])
+def test_a_drop_that_waits_for_a_versions_own_table_lets_others_ask_and_gives_up(
+    engine: Engine, ids: list[str], monkeypatch: pytest.MonkeyPatch, table: str
+) -> None:
+    first, second = (shops.publish(engine, shops.publication(ids, vectors(s))) for s in range(2))
+    shops.record(engine, [("u", ids[0])])
+    monkeypatch.setattr(versions, "PATIENCE", 2)
+
+    def drop() -> None:
+        with engine.begin() as connection:
+            versions.drop_version(connection, first)
+
+    with ThreadPoolExecutor(1) as pool, engine.begin() as analyzing:
+        analyzing.execute(text(f"ANALYZE recs.{table}_{first}"))
+        dropping = pool.submit(drop)
+        wait_until_one_waits(engine, "relation")
+        asked = 0
+        while not dropping.done():
+            with engine.begin() as connection:
+                connection.execute(text("SET LOCAL statement_timeout = '5s'"))
+                assert connection.execute(_PARENTS_LOCKED).scalar_one() == 0
+                assert Recommender(connection).recommend("u", 1)
+            asked += 1
+        with pytest.raises(RecsError, match=f"model {first} was not dropped"):
+            dropping.result()
+    assert asked > 1
+    assert shops.states(engine) == {first: "retired", second: "active"}
+    with engine.connect() as connection:
+        left = connection.execute(
+            text("SELECT count(*) FROM recs.item_embeddings WHERE model_id = :id"), {"id": first}
+        )
+        assert left.scalar_one() == N
+    drop()
+    assert shops.states(engine) == {second: "active"}
+
+
+def test_a_drop_that_its_toast_table_holds_up_has_nobody_wait_behind_it(
+    engine: Engine, ids: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = (shops.publish(engine, shops.publication(ids, vectors(s))) for s in range(2))
+    monkeypatch.setattr(versions, "PATIENCE", 0)
+    with engine.begin() as reading:
+        toast = reading.execute(
+            text("SELECT reltoastrelid::regclass FROM pg_class"
+                 " WHERE oid = CAST(:name AS regclass)"),
+            {"name": f"recs.user_embeddings_{first}"},
+        ).scalar_one()  # fmt: skip
+        reading.execute(text(f"SELECT FROM {toast}"))  # vacuumed on its own by autovacuum, too
+        with engine.begin() as connection:
+            connection.execute(text("SET LOCAL statement_timeout = '10s'"))
+            with pytest.raises(RecsError, match=f"model {first} was not dropped"):
+                versions.drop_version(connection, first)
+            assert connection.execute(text("SHOW lock_timeout")).scalar_one() == "0"
     assert shops.states(engine) == {first: "retired", second: "active"}
 
 

@@ -145,14 +145,15 @@ def train_model(
 
 
 def _finish(engine: Engine, model_id: int | None) -> None:
-    """Let a version serve, if one is given, and make popularity anew, in one transaction."""
-    with engine.begin() as connection:
-        # First, as who deletes items does: in another order each could wait for the other.
-        connection.execute(
-            text("SELECT pg_advisory_xact_lock(recs.popularity_lock(recs.current_tenant()))")
-        )
-        if model_id is not None:
+    """Let a version serve, if one is given, then make popularity anew, by its half-life.
+
+    In two transactions: who writes items or erases users waits for the first, and the second takes
+    seconds. Should it fail, the version serves beside popularity as it was, until the next refresh.
+    """
+    if model_id is not None:
+        with engine.begin() as connection:
             versions.activate(connection, model_id)
+    with engine.begin() as connection:
         connection.execute(text("SELECT recs.refresh_popularity()"))
     analyze(engine, "item_popularity")
 

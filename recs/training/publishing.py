@@ -8,6 +8,7 @@ its row in recs.models, which the next training marks as failed.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, fields
 from itertools import repeat
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 from pgvector import HalfVector, Vector
 from pgvector.psycopg import register_vector
 from psycopg import sql
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine
 
 from recs.database import PIN_SEARCH_PATH, driver_connection
 from recs.learning.ranking import row_blocks
@@ -38,12 +39,14 @@ from recs.training.search import Search, choose_search
 
 OnProgress = Callable[[str, int, int], None]
 
+# Their order matters only in that it is the same for all who publish.
+_TABLES = ("item_embeddings", "user_embeddings", "content_terms")
 _ERASED = (
-    "DELETE FROM recs.user_embeddings e WHERE e.model_id = :id AND NOT EXISTS ("
-    " SELECT FROM recs.interactions i WHERE i.tenant_id = e.tenant_id AND i.user_id = e.user_id)",
-    "DELETE FROM recs.item_embeddings e WHERE e.model_id = :id AND NOT EXISTS ("
-    " SELECT FROM recs.items i WHERE i.tenant_id = e.tenant_id AND i.item_id = e.item_id)",
-)
+    ("user_embeddings", "DELETE FROM {} e WHERE NOT EXISTS (SELECT FROM recs.interactions i"
+     " WHERE i.tenant_id = e.tenant_id AND i.user_id = e.user_id)"),
+    ("item_embeddings", "DELETE FROM {} e WHERE NOT EXISTS (SELECT FROM recs.items i"
+     " WHERE i.tenant_id = e.tenant_id AND i.item_id = e.item_id)"),
+)  # fmt: skip
 
 
 def publish(
@@ -78,25 +81,63 @@ def publish(
         if publication.terms is not None:
             _publish_terms(driver, model_id, publication.terms, report)
         _build_indexes(driver, model_id, publication.items, index or IndexOptions(), report)
-        for name in ("item_embeddings", "user_embeddings", "content_terms"):
-            _attach(driver, name, model_id)
+        _analyze(driver, model_id)
         _mark_ready(driver, model_id, publication)
         driver.execute("SELECT recs.create_user_functions(%s)", [model_id])
-        search = choose_search(driver, model_id)
-        _forget_erased(connection, model_id)
+        search = _choose_search(connection, model_id)
+        while not _try_to_attach(connection, model_id, search):
+            time.sleep(versions.PAUSE)
     return search
 
 
-def _forget_erased(connection: Connection, model_id: int) -> None:
-    """Delete the vectors of users and items that were erased while the version was made.
+def _choose_search(connection: Connection, model_id: int) -> Search:
+    """Choose how the version is searched; for that it is attached, and then no longer.
+
+    Attached, it keeps others from publishing. So it may not be while this waits for transactions of
+    its tenant; and once these wait for this, nothing as long as measuring may be left to do.
+    """
+    driver = driver_connection(connection)
+    measuring = connection.begin_nested()
+    _attach(driver, model_id)
+    search = choose_search(driver, model_id)
+    measuring.rollback()
+    return search
+
+
+def _try_to_attach(connection: Connection, model_id: int, search: Search) -> bool:
+    """Free the version of who was erased and attach it, or say that its table was in use.
 
     A deletion that has begun is waited for, however long; one that begins after the version is
-    there to be seen, at the caller's commit, takes the vectors along by itself.
+    there to be seen, at the caller's commit, takes the vectors along by itself. In between it waits
+    for this one, which therefore waits for a table a moment at a time.
     """
-    connection.execute(text("SET LOCAL lock_timeout = 0"))
-    versions.lock_placement(connection)
-    for statement in _ERASED:
-        connection.execute(text(statement), {"id": model_id})
+    driver = driver_connection(connection)
+
+    def attach() -> None:
+        versions.set_lock_timeout(connection, "0")
+        versions.lock_placement(connection)
+        versions.set_lock_timeout(connection, versions.LOCK_TIMEOUT)
+        _forget_erased(driver, model_id)
+        _attach(driver, model_id)
+        _keep_search(driver, model_id, search)
+
+    return versions.done_in_time(connection, attach)
+
+
+def _forget_erased(driver: psycopg.Connection[Any], model_id: int) -> None:
+    """Delete the vectors of users and items that were erased while the version was made."""
+    for table, statement in _ERASED:
+        driver.execute(sql.SQL(statement).format(versions.partition(table, model_id)))
+
+
+def _keep_search(driver: psycopg.Connection[Any], model_id: int, search: Search) -> None:
+    """Do what choose_search did while the version was attached for it."""
+    driver.execute(
+        "UPDATE recs.models SET exact_search = %s,"
+        " metrics = metrics || jsonb_build_object('ann_recall', %s::float8) WHERE model_id = %s",
+        [search.exact, search.ann_recall, model_id],
+    )
+    driver.execute("SELECT recs.create_serving_function(%s)", [model_id])
 
 
 def _silent(_step: str, _done: int, _total: int) -> None:
@@ -257,19 +298,28 @@ def _build_indexes(
     report("build index", total, total)
 
 
-def _attach(driver: psycopg.Connection[Any], name: str, model_id: int) -> None:
-    target = versions.partition(name, model_id)
-    found = driver.execute("SELECT to_regclass(%s)", [f"recs.{name}_{model_id}"]).fetchone()
-    if found is None or found[0] is None:
-        return
-    driver.execute(sql.SQL("ANALYZE {}").format(target))
-    driver.execute(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(target))
-    driver.execute(
-        sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})").format(
-            sql.Identifier("recs", name), target, sql.Literal(model_id)
+def _analyze(driver: psycopg.Connection[Any], model_id: int) -> None:
+    for target in _partitions(driver, model_id).values():
+        driver.execute(sql.SQL("ANALYZE {}").format(target))
+
+
+def _attach(driver: psycopg.Connection[Any], model_id: int) -> None:
+    for name, target in _partitions(driver, model_id).items():
+        driver.execute(sql.SQL("ALTER TABLE {} ENABLE ROW LEVEL SECURITY").format(target))
+        driver.execute(
+            sql.SQL("ALTER TABLE {} ATTACH PARTITION {} FOR VALUES IN ({})").format(
+                sql.Identifier("recs", name), target, sql.Literal(model_id)
+            )
         )
-    )
-    driver.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT model_id_check").format(target))
+        driver.execute(sql.SQL("ALTER TABLE {} DROP CONSTRAINT model_id_check").format(target))
+
+
+def _partitions(driver: psycopg.Connection[Any], model_id: int) -> dict[str, sql.Identifier]:
+    return {
+        name: versions.partition(name, model_id)
+        for name in _TABLES
+        if versions.has_partition(driver, name, model_id)
+    }
 
 
 def _mark_ready(driver: psycopg.Connection[Any], model_id: int, publication: Publication) -> None:

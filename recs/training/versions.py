@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 from psycopg import sql
 from sqlalchemy import Connection, Engine, text
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DBAPIError
 
 from recs.database import driver_connection
 from recs.errors import BadInput, RecsError
@@ -22,8 +22,10 @@ from recs.schema import PARTITIONED_BY_MODEL
 SERVING_FUNCTIONS = ("nearest_items", "stored_user", "user_history")
 PUBLISHED = ("ready", "active", "retired")  # states of versions that have vectors
 PATIENCE = 30  # seconds that a drop waits for transactions that use recs
-LOCK_TIMEOUT = "300ms"  # of these, while others wait behind it
-PAUSE = 0.5  # seconds until it tries again
+LOCK_TIMEOUT = "300ms"  # of a try, while others wait behind it
+PAUSE = 0.5  # seconds until the next
+# In the order in which an answer reads them.
+_AS_READ = ("user_embeddings", "item_embeddings", "content_terms")
 
 # First key of the advisory locks that trainings hold; the second is the model_id.
 _TRAINING_LOCK = 0x72656373
@@ -211,16 +213,69 @@ def lock_placement(connection: Connection) -> None:
 def drop_version(connection: Connection, model_id: int) -> None:
     """Drop a version and its vectors, in the caller's transaction.
 
-    It waits for half a minute: for a flip or a publishing that is under way, and for transactions
-    that have asked recs or written items and go on. A moment at a time, since who drops a partition
-    has the whole table, and whoever asks or writes stands in line behind.
+    It waits for half a minute: for a flip or a publishing that is under way, for transactions that
+    have asked recs or written items and go on, and for who works on the version's own tables. A
+    moment at a time, since who drops a partition has the whole table, and whoever asks or writes
+    stands in line behind.
 
     Raises:
         BadInput: it is active or on trial, or there is none.
         RecsError: its tables were always in use; nothing has changed.
     """
+    end = time.monotonic() + PATIENCE
+    while not _try_to_drop(connection, model_id):
+        if time.monotonic() > end:
+            raise RecsError(
+                f"model {model_id} was not dropped: for {PATIENCE} seconds there was a transaction"
+                " that had asked recs or written items, made a model or used this one's tables",
+                hint="nothing has changed; end it, or drop the model when it is over",
+            )
+        time.sleep(PAUSE)
+
+
+def _try_to_drop(connection: Connection, model_id: int) -> bool:
+    """Drop a version whole, or nothing where a lock is not to be had in a moment.
+
+    That is less than PostgreSQL waits before it looks for a deadlock. It holds for the drop itself
+    too, which locks what cannot be locked before it: TOAST tables, which are vacuumed on their own.
+    """
+    before = connection.execute(text("SHOW lock_timeout")).scalar_one()
+
+    def drop() -> None:
+        set_lock_timeout(connection, LOCK_TIMEOUT)
+        _lock_to_drop(connection, model_id)
+        _drop(driver_connection(connection), model_id)
+        set_lock_timeout(connection, before)
+
+    return done_in_time(connection, drop)
+
+
+def done_in_time(connection: Connection, step: Callable[[], None]) -> bool:
+    """Take a step in a savepoint; say whether lock_timeout let it, else nothing is changed."""
+    try:
+        with connection.begin_nested():
+            step()
+    except (DBAPIError, psycopg.Error) as error:
+        if isinstance(getattr(error, "orig", error), psycopg.errors.LockNotAvailable):
+            return False
+        raise
+    return True
+
+
+def _lock_to_drop(connection: Connection, model_id: int) -> None:
+    """Lock a version and what holds its partitions; these last, as all who ask read them."""
     driver = driver_connection(connection)
-    _lock_to_drop(connection, model_id)
+    lock_placement(connection)
+    driver.execute("SELECT FROM recs.models WHERE model_id = %s FOR UPDATE", [model_id])
+    _require_unused(get_version(connection, model_id))
+    own = [partition(name, model_id) for name in _AS_READ if has_partition(driver, name, model_id)]
+    parents = [sql.SQL("ONLY {}").format(sql.Identifier("recs", name)) for name in _AS_READ]
+    driver.execute(
+        sql.SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(sql.SQL(", ").join(own + parents))
+    )
+
+
+def _drop(driver: psycopg.Connection[Any], model_id: int) -> None:
     for table in PARTITIONED_BY_MODEL:
         driver.execute(sql.SQL("DROP TABLE IF EXISTS {}").format(partition(table.name, model_id)))
     for function in SERVING_FUNCTIONS:
@@ -236,44 +291,8 @@ def drop_version(connection: Connection, model_id: int) -> None:
     driver.execute("DELETE FROM recs.models WHERE model_id = %s", [model_id])
 
 
-def _lock_to_drop(connection: Connection, model_id: int) -> None:
-    end = time.monotonic() + PATIENCE
-    while not _try_to_lock(connection, model_id):
-        if time.monotonic() > end:
-            raise RecsError(
-                f"model {model_id} was not dropped: for {PATIENCE} seconds there was a transaction"
-                " that had asked recs or written items, or made a model",
-                hint="nothing has changed; end it, or drop the model when it is over",
-            )
-        time.sleep(PAUSE)
-
-
-def _try_to_lock(connection: Connection, model_id: int) -> bool:
-    """Lock a version and what holds its partitions, or nothing.
-
-    For a moment only: less than PostgreSQL waits before it looks for a deadlock.
-    """
-    before = connection.execute(text("SHOW lock_timeout")).scalar_one()
-    try:
-        with connection.begin_nested():
-            _set_lock_timeout(connection, LOCK_TIMEOUT)
-            lock_placement(connection)
-            connection.execute(
-                text("SELECT FROM recs.models WHERE model_id = :id FOR UPDATE"), {"id": model_id}
-            )
-            _require_unused(get_version(connection, model_id))
-            # In the order in which an answer reads them.
-            tables = "ONLY recs.user_embeddings, ONLY recs.item_embeddings, ONLY recs.content_terms"
-            connection.execute(text(f"LOCK TABLE {tables} IN ACCESS EXCLUSIVE MODE"))
-            _set_lock_timeout(connection, before)
-    except OperationalError as error:
-        if isinstance(error.orig, psycopg.errors.LockNotAvailable):
-            return False
-        raise
-    return True
-
-
-def _set_lock_timeout(connection: Connection, value: str) -> None:
+def set_lock_timeout(connection: Connection, value: str) -> None:
+    """Set it until the end of the caller's transaction, or savepoint if that is rolled back."""
     connection.execute(text("SELECT set_config('lock_timeout', :value, true)"), {"value": value})
 
 
@@ -292,6 +311,12 @@ def _require_unused(version: ModelVersion) -> None:
 def partition(table: str, model_id: int) -> sql.Identifier:
     """Return the name of the partition of `table` that holds a version's rows."""
     return sql.Identifier("recs", f"{table}_{model_id}")
+
+
+def has_partition(driver: psycopg.Connection[Any], table: str, model_id: int) -> bool:
+    """Say whether a version has one: a training that failed has none, others may lack terms."""
+    row = driver.execute("SELECT to_regclass(%s)", [f"recs.{table}_{model_id}"]).fetchone()
+    return row is not None and row[0] is not None
 
 
 def require_training(connection: psycopg.Connection[Any], model_id: int) -> None:
