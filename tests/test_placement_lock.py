@@ -15,10 +15,26 @@ from sqlalchemy import Engine, text
 from sqlalchemy.exc import DBAPIError
 
 from recs import Item, Recommender
+from recs.cli import main
 from recs.database import driver_connection
-from recs.training import versions
+from recs.training import placement, versions
 from tests import shops
 from tests.locks import wait_until_one_waits
+
+
+@pytest.fixture
+def placed(engine: Engine) -> tuple[int, int]:
+    """Return a retired version that lacks five new items, and the active one, which has them."""
+    ids = shops.insert_items(engine, 4)
+    what = shops.publication(ids, np.eye(4))
+    content = np.eye(4, dtype=np.float32)
+    what = replace(what, items=replace(what.items, content_embedding=content))
+    first, second = (shops.publish(engine, what) for _ in range(2))
+    Recommender(engine).upsert_items(
+        Item(f"new-{n}", content_vector=[1.0, 0, 0, 0]) for n in range(5)
+    )
+    return first, second
+
 
 _LOCK = text("SELECT pg_advisory_xact_lock(recs.placement_lock(recs.current_tenant()))")
 
@@ -253,3 +269,50 @@ def test_items_are_deleted_while_popularity_waits_for_a_transaction_that_deleted
                 second.execute(delete, {"item": "item-2"})
             assert not refreshed.done()
         refreshed.result(30)
+
+
+def test_items_that_a_version_lacks_are_placed_a_few_at_a_time_before_it_serves(
+    engine: Engine, placed: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    retired, _ = placed
+    monkeypatch.setattr(placement, "BATCH", 2)
+    told: list[tuple[str, int, int]] = []
+
+    def write(*step: object) -> None:
+        with engine.begin() as connection:  # between two batches nobody waits
+            connection.execute(text("SET LOCAL lock_timeout = '5s'"))
+            connection.execute(
+                text("UPDATE recs.items SET title = 'other' WHERE item_id = 'new-0'")
+            )
+        told.append(step)  # type: ignore[arg-type]
+
+    placement.place_missing(engine, retired, on_progress=write)
+    assert told == [("place new items", done, 5) for done in (2, 4, 5)]
+    with engine.connect() as connection:
+        found = connection.execute(
+            text("SELECT item_id FROM recs.item_embeddings WHERE model_id = :id"
+                 " AND source = 'content' ORDER BY 1"), {"id": retired},
+        ).scalars().all()  # fmt: skip
+    assert found == [f"new-{n}" for n in range(1, 5)], "what changed since lost its place"
+
+
+@pytest.mark.parametrize("command", ["activate", "start-trial", "roll-back"])
+def test_a_flip_by_command_finds_next_to_nothing_left_to_place(
+    engine: Engine, dsn: str, placed: tuple[int, int], command: str
+) -> None:
+    retired, _ = placed
+    given = {"roll-back": [], "activate": [retired], "start-trial": [retired, "--share", "0.5"]}
+    with engine.begin() as connection:  # who flips writes down what is placed by then
+        connection.execute(text("CREATE TABLE public.seen (n bigint)"))
+        connection.execute(
+            text("CREATE FUNCTION public.look() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+                 " INSERT INTO public.seen SELECT count(*) FROM recs.item_embeddings"
+                 f" WHERE model_id = {retired} AND source = 'content'; RETURN NULL; END $$")
+        )  # fmt: skip
+        connection.execute(
+            text("CREATE TRIGGER look AFTER UPDATE ON recs.models FOR EACH STATEMENT"
+                 " EXECUTE FUNCTION public.look()")
+        )  # fmt: skip
+    main(["--dsn", dsn, "models", command, *map(str, given[command])])
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT min(n) FROM public.seen")).scalar_one() == 5

@@ -11,6 +11,8 @@ import click
 from recs.cli.settings import Settings, pass_settings
 
 if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
     from recs.training.versions import ModelVersion
 
 
@@ -48,8 +50,11 @@ def activate(settings: Settings, model_id: int) -> None:
     """Make a version the one that serves, at once and for all."""
     from recs.training import versions
 
-    with settings.engine().begin() as connection:
-        versions.get_version(connection, model_id)
+    engine = settings.engine()
+    with engine.connect() as connection:
+        version = versions.get_version(connection, model_id)
+    _place_missing(settings, engine, version)
+    with engine.begin() as connection:
         versions.activate(connection, model_id)
     _say_active(settings, model_id)
 
@@ -60,7 +65,13 @@ def roll_back(settings: Settings) -> None:
     """Go back to the version that served before."""
     from recs.training import versions
 
-    with settings.engine().begin() as connection:
+    engine = settings.engine()
+    with engine.connect() as connection:
+        found = {version.model_id: version for version in versions.list_versions(connection)}
+    before = [version.previous_model_id for version in found.values() if version.state == "active"]
+    if before and before[0] in found:
+        _place_missing(settings, engine, found[before[0]])
+    with engine.begin() as connection:
         model_id = versions.roll_back(connection)
     _say_active(settings, model_id)
 
@@ -78,11 +89,25 @@ def start_trial(settings: Settings, model_id: int, share: float) -> None:
     """Let a version answer a share of the users, the active one the others."""
     from recs.training import versions
 
-    with settings.engine().begin() as connection:
-        versions.get_version(connection, model_id)
+    engine = settings.engine()
+    with engine.connect() as connection:
+        version = versions.get_version(connection, model_id)
+    _place_missing(settings, engine, version)
+    with engine.begin() as connection:
         versions.start_trial(connection, model_id, share)
     settings.output.result({"on_trial": model_id, "share": share})
     settings.output.say(f"model {model_id} answers {share:.1%} of the users")
+
+
+def _place_missing(settings: Settings, engine: Engine, version: ModelVersion) -> None:
+    from recs.cli.steps import training_progress
+    from recs.training.placement import missing_items, place_missing
+
+    # One that serves has placed all; one that has no vectors will be refused.
+    if version.state not in ("ready", "retired") or not missing_items(engine, version.model_id):
+        return
+    with training_progress(settings.output) as (_, on_progress):
+        place_missing(engine, version.model_id, on_progress=on_progress)
 
 
 @models.command("stop-trial")

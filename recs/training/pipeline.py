@@ -31,6 +31,7 @@ from recs.training import active, gate, publishing, reading, versions
 from recs.training.encoding import Encoded, encode
 from recs.training.indexing import IndexOptions
 from recs.training.memory import peak_memory_mib
+from recs.training.placement import place_missing
 from recs.training.publication import (
     BlendWeights,
     ItemVectors,
@@ -151,6 +152,7 @@ def _finish(engine: Engine, model_id: int | None) -> None:
     seconds. Should it fail, the version serves beside popularity as it was, until the next refresh.
     """
     if model_id is not None:
+        place_missing(engine, model_id)
         with engine.begin() as connection:
             versions.activate(connection, model_id)
     with engine.begin() as connection:
