@@ -59,8 +59,8 @@ def migrate(engine: Engine) -> Migration:
     Raises:
         ServerUnsuitable: the server is too old, or lacks pgvector.
         NotMigrated: a newer recs has migrated the database.
-        RecsError: something else holds a lock, or an object of the application's own depends on
-            what has to go; nothing has changed.
+        RecsError: something else holds a lock, an object of the application's own depends on
+            what has to go, or another role owns the schema or part of it; nothing has changed.
     """
     try:
         return _migrate(engine)
@@ -76,6 +76,8 @@ def migrate(engine: Engine) -> Migration:
                 "recs migrate and another session each waited for what the other had locked",
                 hint="nothing has changed; run it again",
             ) from error
+        if isinstance(cause, psycopg.errors.InsufficientPrivilege) and cause.diag.message_hint:
+            raise RecsError(cause.diag.message_primary, hint=cause.diag.message_hint) from error
         if isinstance(cause, psycopg.errors.DependentObjectsStillExist):
             raise RecsError(
                 f"{cause.diag.message_primary}: {cause.diag.message_detail}",
@@ -89,6 +91,8 @@ def _migrate(engine: Engine) -> Migration:
         driver = driver_connection(connection)
         check_server(driver)
         driver.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
+        # Before anything of the schema is read: a view could run what its owner likes.
+        driver.execute(_read_step("owner").encode())
         before = schema_revision(driver)
         refuse_newer(before)
         config = _config()
@@ -174,6 +178,7 @@ class _Statements:
     def before() -> Iterator[str]:
         yield "CREATE EXTENSION IF NOT EXISTS vector;"
         yield f"CREATE SCHEMA IF NOT EXISTS {SCHEMA};"
+        yield _read_step("owner")
         yield f"{PIN_SEARCH_PATH};"
         # Who waits for a table makes all others wait that ask after it.
         yield f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';"
