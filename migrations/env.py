@@ -8,7 +8,7 @@ from __future__ import annotations
 from alembic import context
 
 from recs import schema
-from recs.migration import apply_sql_files, offline_sql, prepare_schema
+from recs.migration import apply_sql_files, lock_tables, offline_sql, prepare_schema
 
 VERSION_TABLE = "alembic_version"
 
@@ -21,8 +21,9 @@ def run_offline() -> None:
     )  # fmt: skip
     with context.begin_transaction():
         migration = context.get_context()
-        for statement in offline_sql.before:
+        for statement in offline_sql.before():
             migration.impl.static_output(statement)
+        migration.impl.static_output(offline_sql.lock())
         context.run_migrations()
         if reaches_head():
             for statement in offline_sql.after():
@@ -33,6 +34,8 @@ def run_online() -> None:
     """Migrate over the connection that the caller opened, in its transaction."""
     connection = context.config.attributes["connection"]
     prepare_schema(connection)
+    if reaches_head():
+        lock_tables(connection)
     context.configure(
         connection=connection, target_metadata=schema.metadata,
         version_table=VERSION_TABLE, version_table_schema=schema.SCHEMA,

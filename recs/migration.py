@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from alembic import command
@@ -30,6 +32,8 @@ from recs.errors import BadInput, RecsError
 # Any constant serves, as long as every recs uses the same: one migration at a time a database.
 _ADVISORY_LOCK = 0x72656373
 LOCK_TIMEOUT = "10s"
+# What shuts readers or writers out of a table or view while it is made anew.
+_LOCKING_KINDS = ("views", "triggers", "policies")
 
 
 @dataclass(frozen=True)
@@ -47,16 +51,16 @@ class Migration:
 def migrate(engine: Engine) -> Migration:
     """Bring the schema to the newest revision and re-apply all functions, views and grants.
 
-    One transaction: it happens whole or not at all. Runs at once wait for each other. A database
-    that is up to date stays as it is, but each table is locked for a moment, since its policy is
-    made anew: what uses the schema waits for the end of this, and this for what uses it, though not
-    longer than LOCK_TIMEOUT a lock.
+    One transaction: it happens whole or not at all. Runs at once wait for each other. Where
+    revisions, views, triggers and policies are as they should be, nobody who asks or writes waits.
+    Else all tables are locked before the first change, which takes a moment when none is in use,
+    tried for LOCK_TIMEOUT: what uses the schema then waits for the end of this.
 
     Raises:
         ServerUnsuitable: the server is too old, or lacks pgvector.
         NotMigrated: a newer recs has migrated the database.
-        RecsError: something else holds a lock, or an object of the application's own depends on
-            what has to go; nothing has changed.
+        RecsError: something else holds a lock, an object of the application's own depends on
+            what has to go, or another role owns the schema or part of it; nothing has changed.
     """
     try:
         return _migrate(engine)
@@ -67,6 +71,13 @@ def migrate(engine: Engine) -> Migration:
                 f"a table of recs is in use, and was not free within {LOCK_TIMEOUT}",
                 hint="nothing has changed; run it again when no load, training or long query runs",
             ) from error
+        if isinstance(cause, psycopg.errors.DeadlockDetected):
+            raise RecsError(
+                "recs migrate and another session each waited for what the other had locked",
+                hint="nothing has changed; run it again",
+            ) from error
+        if isinstance(cause, psycopg.errors.InsufficientPrivilege) and cause.diag.message_hint:
+            raise RecsError(cause.diag.message_primary, hint=cause.diag.message_hint) from error
         if isinstance(cause, psycopg.errors.DependentObjectsStillExist):
             raise RecsError(
                 f"{cause.diag.message_primary}: {cause.diag.message_detail}",
@@ -80,6 +91,8 @@ def _migrate(engine: Engine) -> Migration:
         driver = driver_connection(connection)
         check_server(driver)
         driver.execute("SELECT pg_advisory_xact_lock(%s)", [_ADVISORY_LOCK])
+        # Before anything of the schema is read: a view could run what its owner likes.
+        driver.execute(_read_step("owner").encode())
         before = schema_revision(driver)
         refuse_newer(before)
         config = _config()
@@ -131,39 +144,74 @@ def prepare_schema(connection: Connection) -> None:
     force when they are created (SET search_path FROM CURRENT).
     """
     driver = driver_connection(connection)
-    for statement in offline_sql.before:
-        driver.execute(statement)
+    for statement in offline_sql.before():
+        driver.execute(statement.encode())
+
+
+def lock_tables(connection: Connection) -> None:
+    """Take all tables and views until the transaction ends, where one of them is to change."""
+    driver = driver_connection(connection)
+    if schema_revision(driver) != newest_revision() or not _is_applied(driver):
+        driver.execute(offline_sql.lock().encode())
 
 
 def apply_sql_files(connection: Connection) -> None:
-    """Create or replace every object under sql/, in the caller's transaction."""
+    """Create or replace every object under sql/, in the caller's transaction.
+
+    Views, triggers and policies are left alone where they are what their files make.
+    """
     driver = driver_connection(connection)
-    for statement in offline_sql.after():
+    kinds = _LOCKING_KINDS if _is_applied(driver) else ()
+    for statement in offline_sql.after(leave=kinds):
         driver.execute(statement.encode())
+
+
+def _is_applied(driver: psycopg.Connection[Any]) -> bool:
+    row = driver.execute(_read_step("applied").encode()).fetchone()
+    return row is not None and row[0] == row[1]
 
 
 class _Statements:
     """What runs before and after Alembic's own steps; online and `--sql` alike."""
 
-    before = (
-        "CREATE EXTENSION IF NOT EXISTS vector;",
-        f"CREATE SCHEMA IF NOT EXISTS {SCHEMA};",
-        f"{PIN_SEARCH_PATH};",
+    @staticmethod
+    def before() -> Iterator[str]:
+        yield "CREATE EXTENSION IF NOT EXISTS vector;"
+        yield f"CREATE SCHEMA IF NOT EXISTS {SCHEMA};"
+        yield _read_step("owner")
+        yield f"{PIN_SEARCH_PATH};"
         # Who waits for a table makes all others wait that ask after it.
-        f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';",
+        yield f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}';"
         # Loads the library, so that SET hnsw.ef_search is known to CREATE FUNCTION.
-        "SELECT '[1]'::vector;",
-        "SET LOCAL check_function_bodies = off;",
-        "SET LOCAL client_min_messages = warning;",
-    )
+        yield "SELECT '[1]'::vector;"
+        yield "SET LOCAL check_function_bodies = off;"
+        yield "SET LOCAL client_min_messages = warning;"
+        yield f"SET LOCAL recs.files = '{_digest()}';"
 
     @staticmethod
-    def after() -> Iterator[str]:
+    def lock() -> str:
+        return _read_step("lock")
+
+    @staticmethod
+    def after(*, leave: Collection[str] = ()) -> Iterator[str]:
         for path in resources.sql_files():
-            yield read_sql(path)
+            if path.parent.name not in leave:
+                yield read_sql(path)
+        if not leave:
+            yield _read_step("applied")
+            yield _read_step("note_applied")
 
 
 offline_sql = _Statements()
+
+
+def _digest() -> str:
+    files = (path for path in resources.sql_files() if path.parent.name in _LOCKING_KINDS)
+    return hashlib.sha256("".join(map(read_sql, files)).encode()).hexdigest()
+
+
+def _read_step(name: str) -> str:
+    return read_sql(resources.migrations_folder() / "sql" / f"{name}.sql")
 
 
 def read_sql(path: Path) -> str:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, MetaData, text
 from recs import Recommender, database, migration, schema
 from recs.cli import main
 from recs.errors import BadInput, ConnectionFailed, RecsError, ServerUnsuitable
-from recs.migration import apply_sql_files, offline_sql, prepare_schema, read_sql
+from recs.migration import apply_sql_files, prepare_schema, read_sql
 from recs.resources import sql_files
 from tests.catalog import describe
 
@@ -169,18 +169,6 @@ def test_versions_from_before_the_two_tower_could_fade_are_served_as_they_were(d
         ).scalar_one()
     assert taste[:2] == pytest.approx([0.6 * 0.6, 0.8 * 0.6], rel=1e-3)  # .8 * 300 / 400
     assert bare is None
-
-
-def test_a_migration_gives_up_on_a_table_in_use_and_says_so(
-    dsn: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = [line.replace(migration.LOCK_TIMEOUT, "100ms") for line in offline_sql.before]
-    monkeypatch.setattr(migration._Statements, "before", tuple(before))
-    with psycopg.connect(dsn) as reader:
-        reader.execute("SELECT count(*) FROM recs.items")
-        with pytest.raises(RecsError, match=r"in use(.|\n)*hint: nothing has changed"):
-            migration.migrate(database.make_engine(dsn))
-    assert migration.migrate(database.make_engine(dsn)).before == migration.newest_revision()
 
 
 @pytest.mark.parametrize("version", [140012, 90624])

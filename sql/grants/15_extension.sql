@@ -32,7 +32,7 @@ BEGIN
                ELSE g.maker END AS maker
     ) c
     WHERE n.nspname = v_schema
-      AND c.maker <> (SELECT nspowner FROM pg_namespace WHERE nspname = 'recs')
+      AND c.maker <> (SELECT r.oid FROM pg_roles r WHERE r.rolname = current_user)
       AND NOT EXISTS (SELECT FROM pg_roles r WHERE r.oid = c.maker AND r.rolsuper);
   IF v_others IS NOT NULL THEN
     RAISE WARNING '% may create functions in the schema %, in which pgvector is, and so act as the owner of recs', v_others, v_schema
