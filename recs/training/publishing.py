@@ -35,7 +35,7 @@ from recs.training.publication import (
     check,
     check_history,
 )
-from recs.training.search import Search, choose_search
+from recs.training.search import Search, choose_search, keep_search
 
 OnProgress = Callable[[str, int, int], None]
 
@@ -119,7 +119,7 @@ def _try_to_attach(connection: Connection, model_id: int, search: Search) -> boo
         versions.set_lock_timeout(connection, versions.LOCK_TIMEOUT)
         _forget_erased(driver, model_id)
         _attach(driver, model_id)
-        _keep_search(driver, model_id, search)
+        keep_search(driver, model_id, search)
 
     return versions.done_in_time(connection, attach)
 
@@ -128,16 +128,6 @@ def _forget_erased(driver: psycopg.Connection[Any], model_id: int) -> None:
     """Delete the vectors of users and items that were erased while the version was made."""
     for table, statement in _ERASED:
         driver.execute(sql.SQL(statement).format(versions.partition(table, model_id)))
-
-
-def _keep_search(driver: psycopg.Connection[Any], model_id: int, search: Search) -> None:
-    """Do what choose_search did while the version was attached for it."""
-    driver.execute(
-        "UPDATE recs.models SET exact_search = %s,"
-        " metrics = metrics || jsonb_build_object('ann_recall', %s::float8) WHERE model_id = %s",
-        [search.exact, search.ann_recall, model_id],
-    )
-    driver.execute("SELECT recs.create_serving_function(%s)", [model_id])
 
 
 def _silent(_step: str, _done: int, _total: int) -> None:

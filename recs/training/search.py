@@ -26,22 +26,26 @@ class Search:
 
 
 def choose_search(driver: psycopg.Connection[Any], model_id: int) -> Search:
-    """Make the version's serving function; by the index, if that finds enough or items are many.
+    """Return how to search the version: by the index, if that finds enough or items are many.
 
-    In the caller's transaction; the version's tables are attached and its row is complete.
+    In the caller's transaction; the version's tables are attached and its row is complete. It makes
+    the version's serving function, by the index, to measure it.
     """
     _create_serving_function(driver, model_id)
     items = _count_items(driver, model_id)
     recall = _measure_ann_recall(driver, model_id, items)
     exact = recall is not None and recall < ENOUGH_RECALL and items <= FEW_ITEMS
+    return Search(recall, exact)
+
+
+def keep_search(driver: psycopg.Connection[Any], model_id: int, search: Search) -> None:
+    """Make the version's serving function, and write down how it searches."""
     driver.execute(
         "UPDATE recs.models SET exact_search = %s,"
         " metrics = metrics || jsonb_build_object('ann_recall', %s::float8) WHERE model_id = %s",
-        [exact, recall, model_id],
+        [search.exact, search.ann_recall, model_id],
     )
-    if exact:
-        _create_serving_function(driver, model_id)
-    return Search(recall, exact)
+    _create_serving_function(driver, model_id)
 
 
 def _create_serving_function(driver: psycopg.Connection[Any], model_id: int) -> None:
