@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Engine, text
 from sqlalchemy.exc import IntegrityError
 
 
@@ -86,3 +86,14 @@ def test_single_events_after_a_bulk_load_do_not_scan_the_catalog(
 def seq_scans(sql_run: Any) -> int:
     found = sql_run("SELECT pg_stat_get_xact_numscans('recs.items'::regclass)")
     return int(found[0][0])
+
+
+@pytest.mark.parametrize(("level", "again"), [("READ COMMITTED", False), ("REPEATABLE READ", True)])
+def test_where_an_item_may_have_come_since_the_snapshot_the_hint_says_to_run_it_again(
+    engine: Engine, level: str, again: bool
+) -> None:
+    with engine.connect().execution_options(isolation_level=level) as connection:
+        connection.execute(text("SELECT count(*) FROM recs.items"))
+        with pytest.raises(IntegrityError) as caught:
+            insert(connection, 1, 1)
+    assert ("run it again" in caught.value.orig.diag.message_hint) is again
