@@ -11,6 +11,7 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, Engine, MetaData, text
+from sqlalchemy.exc import DBAPIError
 
 from recs import Recommender, database, migration, schema
 from recs.cli import main
@@ -200,3 +201,23 @@ def test_it_is_the_pgvector_of_the_database_that_counts_where_it_has_one(dsn: st
 def test_a_database_that_cannot_be_reached_is_an_error_with_a_remedy() -> None:
     with pytest.raises(ConnectionFailed, match="DATABASE_URL"):
         database.connect("host=/nowhere/at/all connect_timeout=1")
+
+
+def test_an_upgrade_keeps_rows_that_it_would_refuse_now(dsn: str) -> None:
+    engine = database.make_engine(dsn)
+    with engine.begin() as connection:
+        downgrade(connection, "0008")
+        connection.execute(text("INSERT INTO recs.items (item_id) VALUES ('i')"))
+        connection.execute(
+            text("INSERT INTO recs.interactions (user_id, item_id, weight) VALUES ('u', 'i', 1e20)")
+        )
+        connection.execute(
+            text("INSERT INTO recs.users (user_id, segment) VALUES ('u', repeat('s', 2000))")
+        )
+    assert migration.migrate(engine).before == "0008"
+    with engine.connect() as connection:
+        connection.execute(text("SELECT recs.refresh_popularity()"))
+        assert connection.execute(text("SELECT weight FROM recs.interactions")).scalar_one() > 1e19
+        assert len(Recommender(connection).recommend("nobody", 1)) == 1
+        with pytest.raises(DBAPIError, match="interactions_weight_check"):
+            connection.execute(text("UPDATE recs.interactions SET user_id = 'v'"))
