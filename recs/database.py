@@ -90,6 +90,17 @@ def _tenant_setter(tenant_id: str) -> Callable[[Connection], None]:
     return set_tenant
 
 
+def lift_time_limits(connection: Connection) -> None:
+    """Exempt a transaction from the time that a server grants to applications, as pg_dump does.
+
+    How long a lock is waited for is not changed.
+    """
+    connection.exec_driver_sql(
+        "SELECT set_config(name, '0', true) FROM pg_settings WHERE name IN"
+        " ('statement_timeout', 'idle_in_transaction_session_timeout', 'transaction_timeout')"
+    )
+
+
 def require_bind(bind: object, *kinds: type[Any]) -> None:
     """Check that what a repository is given is one of `kinds`, and speaks by psycopg 3.
 

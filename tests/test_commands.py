@@ -7,7 +7,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import timedelta
 from pathlib import Path
@@ -217,3 +220,27 @@ def test_an_interrupted_command_exits_with_130(
         _, errors = command.communicate(timeout=20)
     assert command.returncode == 130
     assert b"Traceback" not in errors
+
+
+def test_a_command_takes_longer_than_the_server_grants_to_applications(
+    engine: Engine, dsn: str, published: list[int], ask: Ask
+) -> None:
+    locked = threading.Event()
+
+    def hold() -> None:
+        with engine.begin() as connection:
+            versions.lock_placement(connection)
+            locked.set()
+            wait_until_one_waits(engine, "advisory")
+            time.sleep(1)
+
+    with ThreadPoolExecutor(1) as pool:
+        holding = pool.submit(hold)
+        assert locked.wait(20)
+        with engine.begin() as connection:
+            name = connection.execute(text("SELECT quote_ident(current_database())")).scalar_one()
+            connection.execute(text(f"ALTER DATABASE {name} SET statement_timeout = '300ms'"))
+        with psycopg.connect(dsn) as other, pytest.raises(psycopg.errors.QueryCanceled):
+            other.execute("SELECT pg_sleep(5)")
+        assert ask("models", "activate", str(published[0])) == {"active": published[0]}
+        holding.result(20)

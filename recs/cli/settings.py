@@ -52,10 +52,12 @@ class Settings:
             self.output.warn(warning)
 
     def bare_engine(self) -> Engine:
-        """Return an engine on the database as it is."""
+        """Return an engine on the database as it is, whose transactions take their time."""
         from recs import database
 
-        return database.make_engine(self.dsn, tenant_id=self.tenant_id)
+        engine = database.make_engine(self.dsn, tenant_id=self.tenant_id)
+        event.listen(engine, "begin", database.lift_time_limits)
+        return engine
 
 
 pass_settings = click.make_pass_decorator(Settings)
