@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +26,10 @@ WAITERS = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE NOT granted AND 
 
 def terminate(command: Command, holder: psycopg.Connection) -> None:
     database = "database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    holder.execute(f"{WAITERS} AND {database}".encode(), [holder.info.backend_pid])
+    waiters = f"{WAITERS} AND {database}".encode()
+    # A refresh tries a moment at a time, and may be between two.
+    while not holder.execute(waiters, [holder.info.backend_pid]).fetchall():
+        time.sleep(0.01)
 
 
 def interrupt(command: Command, holder: psycopg.Connection) -> None:
