@@ -193,6 +193,8 @@ def test_an_item_inserted_while_a_version_is_activated_is_placed_in_it(
 
 def test_placing_an_item_locks_the_encoder_of_no_other_version(placed_twice: Engine) -> None:
     with placed_twice.begin() as connection:
+        if connection.execute(text("SHOW server_version_num")).scalar_one() < "180000":
+            pytest.skip("before 18 a function in SQL is planned for whichever version may come")
         connection.execute(
             text("CREATE TABLE recs.other PARTITION OF recs.content_terms FOR VALUES IN (99)")
         )
