@@ -101,10 +101,10 @@ def start_trial(settings: Settings, model_id: int, share: float) -> None:
 
 def _place_missing(settings: Settings, engine: Engine, version: ModelVersion) -> None:
     from recs.cli.steps import training_progress
-    from recs.training.placement import missing_items, place_missing
+    from recs.training.placement import place_missing
 
     # One that serves has placed all; one that has no vectors will be refused.
-    if version.state not in ("ready", "retired") or not missing_items(engine, version.model_id):
+    if version.state not in ("ready", "retired"):
         return
     with training_progress(settings.output) as (_, on_progress):
         place_missing(engine, version.model_id, on_progress=on_progress)

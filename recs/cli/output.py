@@ -15,6 +15,7 @@ from rich.progress import (
     MofNCompleteColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
 )
@@ -28,6 +29,23 @@ class Failure:
 
     message: str
     hint: str | None = None
+
+
+class _Bars(Progress):
+    """Progress bars that print nothing, not even an empty line, until there is one."""
+
+    def start(self) -> None:
+        if self.tasks:
+            super().start()
+
+    def add_task(self, *arguments: Any, **options: Any) -> TaskID:
+        task = super().add_task(*arguments, **options)
+        self.start()
+        return task
+
+    def stop(self) -> None:
+        if self.tasks:
+            super().stop()
 
 
 @dataclass(frozen=True)
@@ -71,8 +89,8 @@ class Output:
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """Show progress bars on stderr while the block runs."""
-        with Progress(
+        """Show progress bars on stderr while the block runs, from the first that it adds."""
+        with _Bars(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(),
