@@ -16,9 +16,12 @@ BEGIN
   INSERT INTO recs.models (tenant_id, model_id, name, state, dimension)
     OVERRIDING SYSTEM VALUE
     SELECT t.tenant_id, n, 'never committed', 'training', 1
-    FROM (SELECT p_tenant_id WHERE p_tenant_id IS NOT NULL
+    -- A tenant needs no row in recs.tenants.
+    FROM (SELECT coalesce(p_tenant_id, recs.current_tenant())
           UNION
-          SELECT t.tenant_id FROM recs.tenants t WHERE p_tenant_id IS NULL) t (tenant_id),
+          SELECT t.tenant_id FROM recs.tenants t WHERE p_tenant_id IS NULL
+          UNION
+          SELECT m.tenant_id FROM recs.models m WHERE p_tenant_id IS NULL) t (tenant_id),
          recs.models_model_id_seq s,
          generate_series((SELECT coalesce(max(m.model_id), 0) + 1 FROM recs.models m), s.last_value) n;
   RAISE no_data_found;  -- takes the rows back

@@ -168,6 +168,20 @@ def test_who_is_erased_by_a_snapshot_that_lacks_a_version_is_not_left_in_it(
     assert users_with_vectors(shop) == {"u", "v"}
 
 
+def test_interactions_truncated_by_a_snapshot_that_lacks_a_version_of_a_tenant_without_a_row_stay(
+    shop: Engine, ids: list[str]
+) -> None:
+    run(shop, "DELETE FROM recs.models; DELETE FROM recs.tenants")
+    what = shops.publication(ids, embeddings(3), histories={"u": [0]})
+    with shop.connect().execution_options(isolation_level="REPEATABLE READ") as erasing:
+        erasing.execute(text("SELECT FROM recs.models"))
+        with versions.new_version(shop, name="new", dimension=8) as model_id:
+            publishing.publish(shop, model_id, what)
+        with pytest.raises(DBAPIError) as caught:
+            erasing.execute(text("TRUNCATE recs.interactions"))
+    assert isinstance(caught.value.orig, psycopg.errors.SerializationFailure)
+
+
 def test_interactions_truncated_by_a_snapshot_that_lacks_another_tenants_version_stay(
     shop: Engine, dsn: str
 ) -> None:
